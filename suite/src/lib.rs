@@ -1,0 +1,1 @@
+//! The device tests that ship with testjig, one file a device.
