@@ -1,0 +1,84 @@
+//! From the log of operations back to registers: [`Describe`] is how a driver decodes its device's part of a journal.
+//!
+//! A failure report replays the journal through the decoders of the devices on the test's path. An index port makes such decoding
+//! stateful, so a decoder sees *every* entry, in order, and answers for those that were its device's.
+
+use testjig_qtest::{Command, Entry, Reply, Width};
+
+/// A stateful decoder of one device's registers.
+pub trait Describe {
+    /// What the report calls this device, short and in lower case: `rtc`, `pmc`, `fw_cfg`.
+    fn name(&self) -> &str;
+
+    /// Takes in one operation and says what it meant: `rtc.B←0x26 {alarm_irq, binary, hour24}`; `None` if it was not this device's.
+    fn observe(&mut self, entry: &Entry) -> Option<String>;
+
+    /// The registers as the operations so far have shown them, one text a register: `B=0x26 {alarm_irq, binary, hour24}`. A register
+    /// that was never touched is left out.
+    fn state(&self) -> Vec<String>;
+}
+
+/// Which address space an [`Access`] went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// I/O ports.
+    Port,
+    /// Guest physical memory.
+    Memory,
+}
+
+/// Which way an [`Access`] went, and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// A read and what it returned; `None` when it was not answered.
+    Read(Option<u64>),
+    /// A write and what it wrote.
+    Write(u64),
+}
+
+/// A register access, whichever command of the wire made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The address space.
+    pub space: Space,
+    /// Port number or guest physical address.
+    pub address: u64,
+    /// How wide.
+    pub width: Width,
+    /// Direction and value.
+    pub transfer: Transfer,
+}
+
+impl Access {
+    /// The register access in `entry`; `None` for what is none (blocks of memory, clock, interrupts).
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let answered = || match &entry.reply {
+            Some(Reply::Value(value)) => Some(*value),
+            _ => None,
+        };
+        let (space, address, width, transfer) = match entry.command {
+            Command::In { width, port } => {
+                (Space::Port, port.into(), width, Transfer::Read(answered()))
+            }
+            Command::Out { width, port, value } => (
+                Space::Port,
+                port.into(),
+                width,
+                Transfer::Write(value.into()),
+            ),
+            Command::Read { width, addr } => {
+                (Space::Memory, addr, width, Transfer::Read(answered()))
+            }
+            Command::Write { width, addr, value } => {
+                (Space::Memory, addr, width, Transfer::Write(value))
+            }
+            _ => return None,
+        };
+        Some(Self {
+            space,
+            address,
+            width,
+            transfer,
+        })
+    }
+}

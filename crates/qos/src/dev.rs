@@ -1,0 +1,3 @@
+//! Device drivers, one module a device, named as its data sheet names it.
+
+pub mod mc146818;
