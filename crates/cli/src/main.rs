@@ -1,2 +1,54 @@
-//! The command.
-fn main() {}
+//! `jig`: run device tests against a real QEMU.
+
+mod clean;
+mod doctor;
+mod list;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+// The linker keeps the tests of a crate that is used.
+use testjig_suite as _;
+
+/// Tests for virtual hardware, on stock QEMU binaries.
+#[derive(Parser)]
+#[command(name = "jig", version, arg_required_else_help = true)]
+struct Jig {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the tests
+    Run(run::Arguments),
+    /// List the tests; starts no QEMU
+    List(list::Arguments),
+    /// Say what was found on this machine, and what to do about what was not
+    Doctor(doctor::Arguments),
+    /// Fetch a QEMU ahead of need
+    Setup(setup::Arguments),
+    /// Remove what was fetched and probed
+    Clean(clean::Arguments),
+}
+
+fn main() -> ExitCode {
+    if let Some(status) = testjig::serve_if_worker() {
+        return status;
+    }
+    match Jig::parse().command {
+        Command::Run(arguments) => arguments.run(),
+        Command::List(arguments) => arguments.run(),
+        Command::Doctor(arguments) => arguments.run(),
+        Command::Setup(arguments) => arguments.run(),
+        Command::Clean(arguments) => arguments.run(),
+    }
+}
+
+/// Says what went wrong, as the last line of a command that could not do its work.
+fn fail(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("jig: {error}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,93 @@
+//! `jig list`, and the selection of cases that it shares with `jig run`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use testjig::case::{Case, Cases};
+use testjig::vm::Arch;
+
+use crate::fail;
+
+/// Which cases.
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Only cases whose name contains one of these: rtc, rtc::alarm, @x86_64/q35
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// A pattern is the whole name
+    #[arg(long)]
+    exact: bool,
+    /// Only cases whose path through the graph contains this: x86_64/pc, virtio-blk-pci
+    #[arg(long, value_name = "PATH")]
+    on: Option<String>,
+    /// Only cases of this architecture
+    #[arg(long)]
+    arch: Option<Arch>,
+}
+
+impl Selection {
+    pub(crate) fn selects(&self, case: &Case) -> bool {
+        let matches = |pattern: &String| {
+            if self.exact { case.name == *pattern } else { case.name.contains(pattern.as_str()) }
+        };
+        (self.patterns.is_empty() || self.patterns.iter().any(matches))
+            && self.on.as_ref().is_none_or(|on| case.path_id().contains(on.as_str()))
+            && self.arch.is_none_or(|arch| case.arch() == arch)
+    }
+
+    pub(crate) fn nothing_selected(&self, all: usize) -> ExitCode {
+        let _ = fail(format_args!(
+            "none of the {all} cases is selected by {:?}{}; `jig list` shows them all",
+            self.patterns.join(" "),
+            self.on.as_ref().map_or_else(String::new, |on| format!(" on {on:?}")),
+        ));
+        ExitCode::from(4)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// One JSON object a line: name, place, architecture, machine, what it needs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> ExitCode {
+        let Cases { cases, misfits } = Cases::collect();
+        let all = cases.len();
+        let cases: Vec<_> = cases.into_iter().filter(|case| self.selection.selects(case)).collect();
+        if cases.is_empty() {
+            return self.selection.nothing_selected(all);
+        }
+        let mut text = String::new();
+        for case in &cases {
+            if self.json {
+                let line = serde_json::json!({
+                    "name": case.name,
+                    "place": format!("{}:{}", case.test.file, case.test.line),
+                    "arch": case.arch().to_string(),
+                    "path": case.path_id(),
+                    "needs": case.test.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect::<Vec<_>>(),
+                });
+                text.push_str(&line.to_string());
+            } else {
+                text.push_str(&case.name);
+            }
+            text.push('\n');
+        }
+        // A reader such as `head` may go away in the middle.
+        let _ = io::stdout().write_all(text.as_bytes());
+        if !self.json {
+            let count = cases.len();
+            eprintln!("{count} case{}", if count == 1 { "" } else { "s" });
+        }
+        for misfit in &misfits {
+            eprintln!("{} ({}) can't run: {}", misfit.test, misfit.place, misfit.problem);
+        }
+        if misfits.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(5) }
+    }
+}

@@ -1,0 +1,132 @@
+//! `jig run`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use testjig::case::Cases;
+use testjig::find::{self, Wish};
+use testjig::report::{All, JsonLines, Reporter, Terminal};
+use testjig::runner::{self, Plan};
+use testjig::vm::Suite;
+use testjig::{records, verdict::Verdict};
+
+use crate::fail;
+use crate::list::Selection;
+
+/// Exit status: 0 all good; 1 a test did not pass; 2 wrong usage; 4 nothing ran; 5 a set-up failed, for instance no QEMU could be had;
+/// 130 interrupted.
+#[derive(Args)]
+#[command(after_help = "Exit status:
+  0    every case that ran passed
+  1    a case failed, crashed, hung or leaked
+  2    wrong usage
+  4    nothing ran
+  5    a set-up failed, for instance no QEMU could be had
+  130  interrupted")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// The QEMU binary to use; nothing is fetched then
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
+    /// The Debian suite to fetch a QEMU from: sid, bookworm, bookworm-backports, …
+    #[arg(long, value_name = "NAME", conflicts_with = "qemu")]
+    suite: Option<Suite>,
+    /// Fetch nothing
+    #[arg(long)]
+    offline: bool,
+    /// How many cases run at once [default: as many as there are cores]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Seconds that a test may take once its machine is there, unless it sets its own deadline
+    #[arg(long, value_name = "SECONDS", default_value_t = runner::DEADLINE.as_secs())]
+    deadline: u64,
+    /// Give passing cases a line too
+    #[arg(short, long)]
+    verbose: bool,
+    /// Write the results as JSON lines into this file, or to standard output with "-"
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Let tests write to the terminal as they run
+    #[arg(long)]
+    show_output: bool,
+    /// Accept only skips whose reason begins with this; any other skip is an error (may be repeated)
+    #[arg(long, value_name = "REASON")]
+    accept_skip: Vec<String>,
+    /// Fail unless at least this many cases were executed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    at_least: usize,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> ExitCode {
+        let Cases { cases, misfits } = Cases::collect();
+        let all = cases.len();
+        let cases: Vec<_> = cases.into_iter().filter(|case| self.selection.selects(case)).collect();
+        if cases.is_empty() {
+            return self.selection.nothing_selected(all);
+        }
+        let wish = Wish {
+            qemu: self.qemu.clone(),
+            suite: self.suite.clone(),
+            offline: self.offline,
+        };
+        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        match &self.json {
+            Some(path) if path.as_os_str() == "-" => {
+                reporters.push(Box::new(JsonLines::new(io::stdout())));
+            }
+            Some(path) => match File::create(path) {
+                Ok(file) => {
+                    reporters.push(Box::new(Terminal::new(self.verbose)));
+                    reporters.push(Box::new(JsonLines::new(file)));
+                }
+                Err(error) => return fail(format_args!("failed to create {}: {error}", path.display())),
+            },
+            None => reporters.push(Box::new(Terminal::new(self.verbose))),
+        }
+        let plan = Plan {
+            qemus: find::for_cases(&cases, &wish),
+            cases,
+            misfits,
+            jobs: self.jobs.unwrap_or_else(runner::default_jobs).max(1),
+            deadline: Duration::from_secs(self.deadline),
+            log: Some(records::directory()),
+            show_output: self.show_output,
+            rerun: self.rerun(),
+            accepted_skips: self.accept_skip,
+        };
+        match runner::run(&plan, &mut All(reporters)) {
+            Ok(summary) => {
+                let executed = summary.executed();
+                if executed < self.at_least && summary.exit_status() == 0 {
+                    let _ = writeln!(
+                        io::stderr(),
+                        "jig: only {executed} cases were executed, {} are required ({} skipped)",
+                        self.at_least,
+                        summary.count(Verdict::Skip),
+                    );
+                    return ExitCode::from(1);
+                }
+                ExitCode::from(summary.exit_status())
+            }
+            Err(error) => fail(format_args!("failed to run the tests: {error}")),
+        }
+    }
+
+    /// The command that runs one case again under the same conditions.
+    fn rerun(&self) -> String {
+        let mut command = "jig run --exact".to_owned();
+        if let Some(qemu) = &self.qemu {
+            command.push_str(&format!(" --qemu {}", qemu.display()));
+        }
+        if let Some(suite) = &self.suite {
+            command.push_str(&format!(" --suite {suite}"));
+        }
+        command
+    }
+}

@@ -1,0 +1,253 @@
+//! `#[testjig::test(…)]`: parsing of its arguments, and the registration it expands to.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Expr, FnArg, Ident, ItemFn, Pat, Result, Token, Type, parenthesized};
+
+/// What stands between the parentheses of the attribute.
+struct Arguments {
+    on: Type,
+    needs: Vec<Ident>,
+    launch: Option<Expr>,
+    vary: Vec<Axis>,
+    deadline: Option<Expr>,
+}
+
+/// `name = [values]` within `vary(…)`.
+struct Axis {
+    name: Ident,
+    values: Expr,
+}
+
+impl Parse for Axis {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let name = input.parse()?;
+        input.parse::<Token![=]>()?;
+        Ok(Self {
+            name,
+            values: input.parse()?,
+        })
+    }
+}
+
+const USAGE: &str = "expected `on = INTERFACE`, and where wanted `needs(clock)`, \
+                     `launch = |l| …`, `vary(name = [values])`, `deadline = DURATION`";
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let (mut on, mut launch, mut deadline) = (None, None, None);
+        let (mut needs, mut vary) = (Vec::new(), Vec::new());
+        while !input.is_empty() {
+            let key: Ident = input.parse().map_err(|e| syn::Error::new(e.span(), USAGE))?;
+            if key == "needs" || key == "vary" {
+                let inner;
+                parenthesized!(inner in input);
+                if key == "needs" {
+                    needs.extend(Punctuated::<Ident, Token![,]>::parse_terminated(&inner)?);
+                } else {
+                    vary.extend(Punctuated::<Axis, Token![,]>::parse_terminated(&inner)?);
+                }
+            } else {
+                input.parse::<Token![=]>()?;
+                if key == "on" {
+                    set(&mut on, &key, input.parse()?)?;
+                } else if key == "launch" {
+                    set(&mut launch, &key, input.parse()?)?;
+                } else if key == "deadline" {
+                    set(&mut deadline, &key, input.parse()?)?;
+                } else {
+                    return Err(syn::Error::new(
+                        key.span(),
+                        format!("`{key}` is unknown: {USAGE}"),
+                    ));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        let on = on.ok_or_else(|| {
+            syn::Error::new(
+                Span::call_site(),
+                "say which interface the test is on: `#[testjig::test(on = Mc146818)]`",
+            )
+        })?;
+        Ok(Self {
+            on,
+            needs,
+            launch,
+            vary,
+            deadline,
+        })
+    }
+}
+
+fn set<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
+    if slot.replace(value).is_some() {
+        return Err(syn::Error::new(
+            key.span(),
+            format!("`{key}` is given twice"),
+        ));
+    }
+    Ok(())
+}
+
+/// How one parameter of the test gets its value.
+enum Parameter {
+    /// `size: u64`, named in `vary`.
+    Picked(Ident),
+    /// `rtc: Mc146818`
+    Taken(Type),
+    /// `vm: &Vm`
+    Borrowed(Type),
+}
+
+pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments: Arguments = syn::parse2(attribute)?;
+    let function: ItemFn = syn::parse2(item)?;
+    reject_odd_signatures(&function)?;
+    let parameters = function
+        .sig
+        .inputs
+        .iter()
+        .map(|input| classify(input, &arguments.vary))
+        .collect::<Result<Vec<_>>>()?;
+    for axis in &arguments.vary {
+        let used = |p: &Parameter| matches!(p, Parameter::Picked(name) if *name == axis.name);
+        if !parameters.iter().any(used) && arguments.launch.is_none() {
+            return Err(syn::Error::new(
+                axis.name.span(),
+                format!("nothing uses `{0}`: give the test a parameter of that name", axis.name),
+            ));
+        }
+    }
+
+    let private = quote!(::testjig::__private);
+    let name = &function.sig.ident;
+    let registration = format_ident!("__TESTJIG_{}", name.to_string().to_uppercase());
+    let on = &arguments.on;
+    let needs = arguments.needs.iter().map(capability).collect::<Result<Vec<_>>>()?;
+    let deadline = match &arguments.deadline {
+        Some(duration) => quote!(::core::option::Option::Some(#duration)),
+        None => quote!(::core::option::Option::None),
+    };
+
+    let wants = parameters.iter().filter_map(|parameter| match parameter {
+        Parameter::Picked(_) => None,
+        Parameter::Taken(ty) | Parameter::Borrowed(ty) => Some(quote!(#private::NodeType::of::<#ty>)),
+    });
+    let axes = arguments.vary.iter().map(|Axis { name, values }| {
+        let label = name.to_string();
+        quote!(#private::axis(#label, #values))
+    });
+    let picks: Vec<_> = arguments
+        .vary
+        .iter()
+        .enumerate()
+        .map(|(index, Axis { name, values })| {
+            quote! { let #name = #private::pick(#values, picked[#index]); let _ = &#name; }
+        })
+        .collect();
+    let configure = arguments.launch.as_ref().map(|closure| {
+        quote! { #(#picks)* let launch = #private::configure(launch, #closure); }
+    });
+
+    // Values are taken first: they need the context mutably, and the references live until the call.
+    let locals: Vec<_> = (0..parameters.len()).map(|i| format_ident!("parameter{i}")).collect();
+    let fetch = |wanted_by_value: bool| {
+        parameters.iter().zip(&locals).filter_map(move |(parameter, local)| {
+            match parameter {
+                Parameter::Taken(ty) if wanted_by_value => {
+                    Some(quote!(let #local = context.take::<#ty>();))
+                }
+                Parameter::Picked(axis) if wanted_by_value => Some(quote!(let #local = #axis;)),
+                Parameter::Borrowed(ty) if !wanted_by_value => {
+                    Some(quote!(let #local = context.get::<#ty>();))
+                }
+                _ => None,
+            }
+        })
+    };
+    let (take, borrow) = (fetch(true), fetch(false));
+
+    Ok(quote! {
+        #function
+
+        #[doc(hidden)]
+        #[#private::linkme::distributed_slice(#private::TESTS)]
+        #[linkme(crate = #private::linkme)]
+        static #registration: #private::TestDef = #private::TestDef {
+            module: ::core::module_path!(),
+            name: ::core::stringify!(#name),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            on: #private::NodeType::of::<#on>,
+            wants: &[#(#wants),*],
+            needs: &[#(#needs),*],
+            deadline: #deadline,
+            axes: || ::std::vec![#(#axes),*],
+            configure: |launch, picked| {
+                let _ = picked;
+                #configure
+                launch
+            },
+            run: |context, picked| {
+                let _ = (&context, picked);
+                #(#picks)*
+                #(#take)*
+                #(#borrow)*
+                #private::TestResult::into_result(#name(#(#locals),*))
+            },
+        };
+    })
+}
+
+fn reject_odd_signatures(function: &ItemFn) -> Result<()> {
+    let signature = &function.sig;
+    if let Some(asyncness) = signature.asyncness {
+        return Err(syn::Error::new(
+            asyncness.span(),
+            "a device test is not async: its clock is the machine's virtual one",
+        ));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(syn::Error::new(
+            signature.generics.span(),
+            "a device test has no generic parameters: use `vary(name = [values])` to multiply it",
+        ));
+    }
+    Ok(())
+}
+
+fn classify(input: &FnArg, vary: &[Axis]) -> Result<Parameter> {
+    let FnArg::Typed(argument) = input else {
+        return Err(syn::Error::new(input.span(), "a device test is a free function"));
+    };
+    if let Pat::Ident(pattern) = &*argument.pat {
+        if vary.iter().any(|axis| axis.name == pattern.ident) {
+            return Ok(Parameter::Picked(pattern.ident.clone()));
+        }
+    }
+    match &*argument.ty {
+        Type::Reference(reference) if reference.mutability.is_some() => Err(syn::Error::new(
+            reference.span(),
+            "take the value itself, or a shared reference",
+        )),
+        Type::Reference(reference) => Ok(Parameter::Borrowed((*reference.elem).clone())),
+        other => Ok(Parameter::Taken(other.clone())),
+    }
+}
+
+fn capability(name: &Ident) -> Result<TokenStream> {
+    match name.to_string().as_str() {
+        "clock" => Ok(quote!(::testjig::__private::Capability::Clock)),
+        "running" => Ok(quote!(::testjig::__private::Capability::Running)),
+        _ => Err(syn::Error::new(
+            name.span(),
+            "a test can need `clock` (it moves the virtual clock) or `running` (time passes by itself)",
+        )),
+    }
+}

@@ -1,0 +1,181 @@
+//! The terminal: a progress line while it runs, failures at once and in full, a summary that fits the eye.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use owo_colors::{OwoColorize, Style};
+
+use crate::report::{Reporter, failure, render};
+use crate::runner::{Plan, Summary};
+use crate::verdict::{Outcome, Verdict};
+
+/// How many of the slowest cases the summary names.
+const SLOWEST: usize = 3;
+
+/// Reports to a person: results on standard output, the progress line on standard error.
+pub struct Terminal {
+    verbose: bool,
+    colour: bool,
+    rerun: String,
+    bar: Option<ProgressBar>,
+    running: Vec<String>,
+    bad: usize,
+}
+
+impl Terminal {
+    /// A reporter for the terminal, or for a file when standard output is one. `verbose` gives passing cases a line too.
+    pub fn new(verbose: bool) -> Self {
+        Self {
+            verbose,
+            colour: colour_wanted(),
+            rerun: String::new(),
+            bar: None,
+            running: Vec::new(),
+            bad: 0,
+        }
+    }
+
+    fn paint(&self, style: Style) -> Style {
+        if self.colour { style } else { Style::new() }
+    }
+
+    fn print(&self, text: &str) {
+        let print = || {
+            let mut out = io::stdout().lock();
+            // A reader that went away is no reason to stop testing.
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    fn show_running(&self) {
+        if let Some(bar) = &self.bar {
+            let more = self.running.len().saturating_sub(1);
+            let bad = if self.bad > 0 { format!("{} not good · ", self.bad) } else { String::new() };
+            let first = self.running.first().map_or("", String::as_str);
+            let rest = if more > 0 { format!(" +{more}") } else { String::new() };
+            bar.set_message(format!("{bad}{first}{rest}"));
+        }
+    }
+}
+
+/// Whether standard output takes colour: a terminal, and nobody said no.
+fn colour_wanted() -> bool {
+    let no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !no && !dumb && io::stdout().is_terminal()
+}
+
+impl Reporter for Terminal {
+    fn start(&mut self, plan: &Plan) {
+        self.rerun.clone_from(&plan.rerun);
+        let workers = plan.jobs.min(plan.cases.len()).max(1);
+        self.print(&format!(
+            "{}{} case{} on {workers} worker{}\n",
+            plan.qemus.summary(),
+            plan.cases.len(),
+            plural(plan.cases.len()),
+            plural(workers),
+        ));
+        if io::stderr().is_terminal() && io::stdout().is_terminal() {
+            let bar = ProgressBar::new(plan.cases.len() as u64);
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {wide_msg}")
+                .expect("the template is well-formed");
+            bar.set_style(style);
+            self.bar = Some(bar);
+        }
+    }
+
+    fn started(&mut self, case: &str) {
+        self.running.push(case.to_owned());
+        self.show_running();
+    }
+
+    fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
+        self.running.retain(|running| running != case);
+        if !outcome.verdict.is_good() {
+            self.bad += 1;
+            let text = failure(case, place, outcome, &self.rerun, self.colour);
+            self.print(&format!("\n{text}\n"));
+        } else if self.verbose {
+            let verdict = outcome.verdict.style(self.paint(render::style_of(outcome.verdict)));
+            let time = outcome.duration.as_secs_f64() * 1000.0;
+            let reason = if outcome.reason.is_empty() { String::new() } else { format!("   {}", outcome.reason) };
+            self.print(&format!("{verdict} {time:>7.1} ms  {case}{reason}\n"));
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+        self.show_running();
+    }
+
+    fn end(&mut self, _: &Plan, summary: &Summary) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.print(&self.summary(summary));
+    }
+}
+
+impl Terminal {
+    fn summary(&self, summary: &Summary) -> String {
+        let mut text = String::new();
+        let mut devices: BTreeMap<&str, BTreeMap<Verdict, usize>> = BTreeMap::new();
+        for (case, outcome) in &summary.outcomes {
+            let device = case.split("::").next().unwrap_or(case);
+            *devices.entry(device).or_default().entry(outcome.verdict).or_default() += 1;
+        }
+        let widest = devices.keys().map(|device| device.len()).max().unwrap_or(0);
+        for (device, counts) in &devices {
+            text.push_str(&format!("  {device:widest$}  {}\n", self.counts(counts)));
+        }
+
+        let mut slowest: Vec<_> = summary.outcomes.iter().filter(|(_, o)| o.duration > Duration::ZERO).collect();
+        slowest.sort_by_key(|(_, outcome)| std::cmp::Reverse(outcome.duration));
+        let median = slowest.get(slowest.len() / 2).map(|(_, outcome)| outcome.duration);
+        for (subject, (case, outcome)) in ["slowest", "", ""].iter().zip(slowest.iter().take(SLOWEST)) {
+            text.push_str(&format!("  {subject:7} {:>6.0} ms  {case}\n", outcome.duration.as_secs_f64() * 1e3));
+        }
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, outcome) in summary.outcomes.iter().filter(|(_, o)| o.verdict == Verdict::Skip) {
+            *reasons.entry(&outcome.reason).or_default() += 1;
+        }
+        for (reason, count) in reasons {
+            text.push_str(&format!("  skipped {count:>6}  {reason}\n"));
+        }
+
+        let mut total = BTreeMap::new();
+        for (_, outcome) in &summary.outcomes {
+            *total.entry(outcome.verdict).or_default() += 1;
+        }
+        let time = summary.duration.as_secs_f64();
+        let median = median.map_or(String::new(), |m| format!(", median {:.0} ms a case", m.as_secs_f64() * 1e3));
+        text.push_str(&format!("{} in {time:.1} s{median}\n", self.counts(&total)));
+        if summary.interrupted {
+            text.push_str("interrupted: the remaining cases did not run\n");
+        } else if summary.executed() == 0 {
+            text.push_str("nothing ran\n");
+        }
+        text
+    }
+
+    fn counts(&self, counts: &BTreeMap<Verdict, usize>) -> String {
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(verdict, count)| {
+                let style = self.paint(render::style_of(*verdict));
+                format!("{} {}", count, verdict.participle()).style(style).to_string()
+            })
+            .collect();
+        if parts.is_empty() { "0 cases".to_owned() } else { parts.join(", ") }
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

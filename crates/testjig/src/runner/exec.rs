@@ -1,0 +1,244 @@
+//! One case, run in a worker: machine up, test, machine down, and the verdict with its evidence.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::time::Instant;
+
+use testjig_vm::{ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm};
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::graph::Graph;
+use crate::registry::Capability;
+use crate::runner::protocol::{Request, Setup};
+use crate::runner::{evidence, leftovers};
+use crate::verdict::{Evidence, Fact, Outcome, Verdict};
+
+/// What went wrong, before the machine's state is added.
+struct Trouble {
+    verdict: Verdict,
+    message: String,
+    place: Option<String>,
+}
+
+impl Trouble {
+    fn new(verdict: Verdict, message: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            message: message.into(),
+            place: None,
+        }
+    }
+
+    fn at(mut self, location: &Location<'_>) -> Self {
+        self.place = Some(format!("{}:{}", location.file(), location.line()));
+        self
+    }
+}
+
+pub(super) fn run(case: &Case, setup: &Setup, request: &Request) -> Outcome {
+    let started = Instant::now();
+    let mut outcome = match setup.qemus.get(case.arch()) {
+        Ok(qemu) => run_on(qemu, case, request),
+        Err(reason) => Outcome::without_run(Verdict::Error, reason),
+    };
+    outcome.duration = started.elapsed();
+    outcome
+}
+
+fn run_on(qemu: &Qemu, case: &Case, request: &Request) -> Outcome {
+    let started = Instant::now();
+    let mut launch = case.launch();
+    if !case.test.needs.contains(&Capability::Clock) {
+        launch = launch.forbid_clock();
+    }
+    let mut context = Context::default();
+    context.insert(qemu.clone());
+    context.insert(launch.clone());
+    let vm = if case.wants_vm() {
+        match qemu.launch(&launch, &LaunchOptions::default()) {
+            Ok(vm) => Some(vm),
+            Err(error) => return not_launched(case, &error),
+        }
+    } else {
+        None
+    };
+    let launched = started.elapsed();
+
+    let body = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(vm) = &vm {
+            vm.set_deadline(Instant::now() + request.deadline);
+            context.insert(vm.clone());
+            Graph::get().build(&case.path, vm, &mut context);
+        }
+        let ending = (case.test.run)(&mut context, &case.picked);
+        if let (Ok(()), Some(vm)) = (&ending, &vm) {
+            // The end of the test is a barrier: a write that failed is this test's.
+            vm.sync();
+        }
+        ending
+    }));
+    // Drivers hold the machine; without them the stop below is its end.
+    drop(context);
+    let mut trouble = match body {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(returned(error.as_ref())),
+        Err(payload) => Some(unwound(payload)),
+    };
+
+    let evidence = match (&trouble, &vm) {
+        (Some(trouble), Some(vm)) if trouble.verdict != Verdict::Skip => {
+            evidence::collect(vm, case, request.log.as_deref())
+        }
+        _ => Evidence::default(),
+    };
+    let operations = vm.as_ref().map_or(0, Vm::operations);
+    if let Some(vm) = vm {
+        let exit = vm.stop();
+        if trouble.is_none() {
+            trouble = bad_exit(&exit);
+        }
+    }
+    if trouble.is_none() {
+        trouble = left_running();
+    }
+    leftovers::end();
+
+    match trouble {
+        None => Outcome {
+            launch: launched,
+            operations,
+            ..Outcome::without_run(Verdict::Pass, "")
+        },
+        Some(trouble) => {
+            let reason = trouble.message.lines().next().unwrap_or_default();
+            Outcome {
+                launch: launched,
+                operations,
+                evidence: (trouble.verdict != Verdict::Skip).then(|| Evidence {
+                    place: trouble.place.or_else(|| Some(place(case))),
+                    message: trouble.message.clone(),
+                    ..evidence
+                }),
+                ..Outcome::without_run(trouble.verdict, reason)
+            }
+        }
+    }
+}
+
+fn place(case: &Case) -> String {
+    format!("{}:{}", case.test.file, case.test.line)
+}
+
+/// A machine that did not start: what this QEMU lacks is a skip, what crashed is a crash, the rest an error of the set-up.
+fn not_launched(case: &Case, error: &LaunchError) -> Outcome {
+    let verdict = match error.kind() {
+        LaunchErrorKind::UnknownMachine | LaunchErrorKind::UnknownDevice => Verdict::Skip,
+        LaunchErrorKind::TimedOut => Verdict::Hang,
+        LaunchErrorKind::Crashed => Verdict::Crash,
+        _ => Verdict::Error,
+    };
+    let message = error.to_string();
+    let mut outcome = Outcome::without_run(verdict, message.lines().next().unwrap_or_default());
+    if verdict != Verdict::Skip {
+        outcome.evidence = Some(Evidence {
+            place: Some(place(case)),
+            facts: vec![Fact::new("command", error.command_line())],
+            stderr: error.stderr().to_owned(),
+            message,
+            ..Evidence::default()
+        });
+    }
+    outcome
+}
+
+/// A test that returned an error.
+fn returned(error: &dyn Error) -> Trouble {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        message.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    Trouble::new(Verdict::Fail, message)
+}
+
+/// A test that unwound: by a fault of its machine, or by an assertion.
+fn unwound(payload: Box<dyn Any + Send>) -> Trouble {
+    let payload = match payload.downcast::<Fault>() {
+        Ok(fault) => {
+            let verdict = match fault.kind() {
+                FaultKind::Died(_) => Verdict::Crash,
+                FaultKind::Hang { .. } => Verdict::Hang,
+                FaultKind::Skip(_) => Verdict::Skip,
+                _ => Verdict::Fail,
+            };
+            return Trouble::new(verdict, fault.to_string()).at(fault.location());
+        }
+        Err(payload) => payload,
+    };
+    match PANIC.with_borrow_mut(Option::take) {
+        Some(panic) => Trouble {
+            place: Some(panic.place),
+            ..Trouble::new(Verdict::Fail, panic.message)
+        },
+        None => Trouble::new(Verdict::Fail, text_of(payload.as_ref())),
+    }
+}
+
+fn text_of(payload: &dyn Any) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the test unwound with a payload that is no text".to_owned())
+}
+
+/// A machine that served the test well and then ended badly.
+fn bad_exit(exit: &ExitReport) -> Option<Trouble> {
+    if exit.is_clean() {
+        return None;
+    }
+    let verdict = if exit.was_killed() { Verdict::Hang } else { Verdict::Crash };
+    Some(Trouble::new(verdict, format!("the machine did not end well after the test: {exit}")))
+}
+
+/// Processes that the test started and left.
+fn left_running() -> Option<Trouble> {
+    let left = leftovers::children();
+    if left.is_empty() {
+        return None;
+    }
+    let commands: Vec<&str> = left.iter().map(|child| child.command.as_str()).collect();
+    Some(Trouble::new(
+        Verdict::Leak,
+        format!("the test left {} process(es) running: {}", left.len(), commands.join(", ")),
+    ))
+}
+
+/// Message and place of a panic, which its payload does not have.
+struct Panic {
+    message: String,
+    place: String,
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// Keeps a test's panic for its report instead of printing it.
+pub(super) fn install_panic_hook() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
+        if std::thread::current().name() == Some("main") {
+            let message = text_of(info.payload());
+            PANIC.with_borrow_mut(|panic| *panic = Some(Panic { message, place }));
+        } else {
+            usual(info);
+        }
+    }));
+}
+

@@ -1,0 +1,146 @@
+//! The runner: hands cases to worker processes, watches their deadlines, and tells reporters what became of them.
+
+mod evidence;
+mod exec;
+mod leftovers;
+mod pool;
+mod protocol;
+mod worker;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::case::{Case, Decision, Misfit};
+use crate::qemus::Qemus;
+use crate::report::Reporter;
+use crate::verdict::{Evidence, Outcome, Verdict};
+
+pub(crate) use worker::serve;
+
+/// How long a test may take once its machine is there, unless it says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What to run, and how.
+pub struct Plan {
+    /// The cases, in the order to start them.
+    pub cases: Vec<Case>,
+    /// Registered tests that can't run as written; each is an ERROR.
+    pub misfits: Vec<Misfit>,
+    /// The QEMUs to run on.
+    pub qemus: Qemus,
+    /// How many tests run at once.
+    pub jobs: usize,
+    /// The deadline of a test that does not have its own.
+    pub deadline: Duration,
+    /// Where to record what did not pass; nowhere if `None`.
+    pub log: Option<PathBuf>,
+    /// Whether tests write to this process's own standard output and error.
+    pub show_output: bool,
+    /// How a person runs one case again; the case's name is appended.
+    pub rerun: String,
+    /// If not empty: the only reasons for which a case may be skipped, each the beginning of one.
+    pub accepted_skips: Vec<String>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// One entry a case, in the order they ended.
+    pub outcomes: Vec<(String, Outcome)>,
+    /// From the first case to the last.
+    pub duration: Duration,
+    /// Whether a signal ended the run before its last case.
+    pub interrupted: bool,
+}
+
+impl Summary {
+    /// How many cases ended so.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.outcomes.iter().filter(|(_, outcome)| outcome.verdict == verdict).count()
+    }
+
+    /// How many cases were executed: all but the skipped.
+    pub fn executed(&self) -> usize {
+        self.outcomes.len() - self.count(Verdict::Skip)
+    }
+
+    /// The exit status: 0 green, 1 red, 4 nothing ran, 5 red by set-up alone, 130 interrupted.
+    pub fn exit_status(&self) -> u8 {
+        let errors = self.count(Verdict::Error);
+        let bad = self.outcomes.iter().filter(|(_, outcome)| !outcome.verdict.is_good()).count();
+        if self.interrupted {
+            130
+        } else if bad > errors {
+            1
+        } else if errors > 0 {
+            5
+        } else if self.executed() == 0 {
+            4
+        } else {
+            0
+        }
+    }
+}
+
+/// Runs the plan to its end.
+///
+/// # Errors
+/// If no worker can be started at all.
+pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary> {
+    let started = Instant::now();
+    reporter.start(plan);
+    let mut summary = Summary::default();
+    let mut finish = |case: &str, place: &str, outcome: Outcome, reporter: &mut dyn Reporter| {
+        reporter.finished(case, place, &outcome);
+        summary.outcomes.push((case.to_owned(), outcome));
+    };
+
+    for misfit in &plan.misfits {
+        let mut outcome = Outcome::without_run(Verdict::Error, misfit.problem.clone());
+        outcome.evidence = Some(Evidence {
+            place: Some(misfit.place.clone()),
+            message: misfit.problem.clone(),
+            ..Evidence::default()
+        });
+        finish(&misfit.test, &misfit.place, outcome, reporter);
+    }
+    let mut runnable = Vec::new();
+    for case in &plan.cases {
+        let qemu = match plan.qemus.get(case.arch()) {
+            Ok(qemu) => qemu,
+            Err(reason) => {
+                finish(&case.name, &place(case), Outcome::without_run(Verdict::Error, reason), reporter);
+                continue;
+            }
+        };
+        match case.decide(qemu) {
+            Decision::Run => runnable.push(case),
+            Decision::Skip(reason) => {
+                let accepted = plan.accepted_skips.is_empty()
+                    || plan.accepted_skips.iter().any(|start| reason.starts_with(start.as_str()));
+                let outcome = if accepted {
+                    Outcome::without_run(Verdict::Skip, reason)
+                } else {
+                    Outcome::without_run(Verdict::Error, format!("skipped for a reason that is not accepted: {reason}"))
+                };
+                finish(&case.name, &place(case), outcome, reporter);
+            }
+        }
+    }
+    let interrupted = pool::run(plan, &runnable, reporter, &mut |case, outcome, reporter| {
+        finish(&case.name, &place(case), outcome, reporter);
+    })?;
+    summary.interrupted = interrupted;
+    summary.duration = started.elapsed();
+    reporter.end(plan, &summary);
+    Ok(summary)
+}
+
+fn place(case: &Case) -> String {
+    format!("{}:{}", case.test.file, case.test.line)
+}
+
+/// As many tests at once as there are cores.
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,359 @@
+//! The pool of worker processes: one case each at a time, every one of them watched.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid,
+};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::case::Case;
+use crate::report::Reporter;
+use crate::runner::{Plan, leftovers};
+use crate::runner::protocol::{Channel, RUNNER_PID, Request, Setup};
+use crate::verdict::{Evidence, Outcome, Verdict};
+
+/// How long starting a machine may take before the worker is given up; the launcher's own deadline is shorter and says more.
+const LAUNCH_ALLOWANCE: Duration = Duration::from_secs(60);
+/// How long a test may go on after its deadline, before its worker is given up: the time to collect evidence and stop the machine.
+const GRACE: Duration = Duration::from_secs(5);
+/// The most that is kept of what a test printed.
+const OUTPUT_LIMIT: u64 = 64 * 1024;
+
+type Finish<'a> = dyn FnMut(&Case, Outcome, &mut dyn Reporter) + 'a;
+
+/// Runs all cases; true if a signal ended the run early.
+pub(super) fn run(
+    plan: &Plan,
+    cases: &[&Case],
+    reporter: &mut dyn Reporter,
+    finish: &mut Finish<'_>,
+) -> io::Result<bool> {
+    if cases.is_empty() {
+        return Ok(false);
+    }
+    let signals = Signals::catch()?;
+    set_child_subreaper(Some(getpid()))?;
+    let mut pool = Pool {
+        plan,
+        queue: cases.iter().copied().collect(),
+        workers: Vec::new(),
+    };
+    let interrupted = pool.drive(&signals, reporter, finish);
+    pool.end();
+    interrupted
+}
+
+struct Pool<'a> {
+    plan: &'a Plan,
+    queue: VecDeque<&'a Case>,
+    workers: Vec<Worker<'a>>,
+}
+
+struct Worker<'a> {
+    pid: Pid,
+    channel: Channel,
+    output: Option<File>,
+    busy: Option<Busy<'a>>,
+}
+
+struct Busy<'a> {
+    case: &'a Case,
+    since: Instant,
+    until: Instant,
+}
+
+impl<'a> Pool<'a> {
+    fn drive(
+        &mut self,
+        signals: &Signals,
+        reporter: &mut dyn Reporter,
+        finish: &mut Finish<'_>,
+    ) -> io::Result<bool> {
+        loop {
+            self.hand_out(reporter)?;
+            if self.workers.iter().all(|worker| worker.busy.is_none()) {
+                return Ok(false);
+            }
+            let ready = self.wait(signals)?;
+            if ready.signal {
+                return Ok(true);
+            }
+            for index in ready.workers.into_iter().rev() {
+                self.hear(index, reporter, finish)?;
+            }
+            self.give_up_on_the_late(reporter, finish);
+        }
+    }
+
+    /// Gives each idle worker a case, and starts workers while there is more to do than workers.
+    fn hand_out(&mut self, reporter: &mut dyn Reporter) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let idle = match self.workers.iter().position(|worker| worker.busy.is_none()) {
+                Some(index) => index,
+                None if self.workers.len() < self.plan.jobs => {
+                    self.workers.push(Worker::start(self.plan)?);
+                    self.workers.len() - 1
+                }
+                None => return Ok(()),
+            };
+            let Some(case) = self.queue.pop_front() else {
+                return Ok(());
+            };
+            reporter.started(&case.name);
+            let deadline = case.test.deadline.unwrap_or(self.plan.deadline).mul_f64(load());
+            let log = self.plan.log.as_ref().map(|log| {
+                log.join(case.name.replace("::", "/").replace('@', "/"))
+            });
+            let request = Request {
+                case: case.name.clone(),
+                deadline,
+                log,
+            };
+            let since = Instant::now();
+            let worker = &mut self.workers[idle];
+            worker.busy = Some(Busy {
+                case,
+                since,
+                until: since + LAUNCH_ALLOWANCE + deadline + GRACE,
+            });
+            // A worker that died while idle shows as the end of its stream, which is heard next.
+            let _ = worker.channel.send(&request);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, signals: &Signals) -> io::Result<Ready> {
+        let now = Instant::now();
+        let next = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.busy.as_ref())
+            .map(|busy| busy.until.saturating_duration_since(now))
+            .min()
+            .unwrap_or(GRACE);
+        let timeout = Timespec::try_from(next + Duration::from_millis(1)).ok();
+        let mut fds = vec![PollFd::new(&signals.pipe, PollFlags::IN)];
+        for worker in &self.workers {
+            fds.push(PollFd::from_borrowed_fd(worker.channel.stream().as_fd(), PollFlags::IN));
+        }
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Ready {
+            signal: !fds[0].revents().is_empty(),
+            workers: (0..self.workers.len())
+                .filter(|index| !fds[index + 1].revents().is_empty())
+                .collect(),
+        })
+    }
+
+    /// Takes a worker's answer, or notes that it died with its test.
+    fn hear(
+        &mut self,
+        index: usize,
+        reporter: &mut dyn Reporter,
+        finish: &mut Finish<'_>,
+    ) -> io::Result<()> {
+        let worker = &mut self.workers[index];
+        let answer = worker.channel.receive::<Outcome>()?;
+        let busy = worker.busy.take();
+        let output = worker.take_output();
+        match (answer, busy) {
+            (Some(mut outcome), Some(busy)) => {
+                if let Some(evidence) = &mut outcome.evidence {
+                    evidence.output = output;
+                }
+                finish(busy.case, outcome, reporter);
+            }
+            (Some(_), None) => {}
+            (None, busy) => {
+                let worker = self.workers.swap_remove(index);
+                let status = waitpid(Some(worker.pid), WaitOptions::empty())?.map(|(_, status)| status);
+                if let Some(busy) = busy {
+                    let reason = format!("the test's own process ended: {}", describe(status));
+                    finish(busy.case, worker.lost(&busy, Verdict::Fail, reason, output), reporter);
+                } else {
+                    return Err(io::Error::other(format!("a worker ended: {}: {output}", describe(status))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up_on_the_late(&mut self, reporter: &mut dyn Reporter, finish: &mut Finish<'_>) {
+        let now = Instant::now();
+        let late = |worker: &Worker<'_>| worker.busy.as_ref().is_some_and(|busy| busy.until <= now);
+        while let Some(index) = self.workers.iter().position(late) {
+            let mut worker = self.workers.swap_remove(index);
+            worker.kill();
+            let output = worker.take_output();
+            if let Some(busy) = worker.busy.take() {
+                let reason = "the test itself did not come to an end: it waits for something other than its machine, or loops";
+                let outcome = worker.lost(&busy, Verdict::Hang, reason.to_owned(), output);
+                finish(busy.case, outcome, reporter);
+            }
+        }
+    }
+
+    /// Ends all workers and whatever they left, and waits until it is gone.
+    fn end(&mut self) {
+        for worker in self.workers.drain(..) {
+            match worker.busy {
+                Some(_) => worker.kill(),
+                None => worker.dismiss(),
+            }
+        }
+        // A machine whose worker was killed is on its way out (its parent-death signal) and is a child of ours now.
+        leftovers::end();
+    }
+}
+
+struct Ready {
+    signal: bool,
+    workers: Vec<usize>,
+}
+
+impl Worker<'_> {
+    fn start(plan: &Plan) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let output = if plan.show_output {
+            None
+        } else {
+            Some(File::from(memfd_create("testjig-output", MemfdFlags::CLOEXEC)?))
+        };
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .env(RUNNER_PID, getpid().as_raw_nonzero().to_string())
+            .stdin(OwnedFd::from(theirs))
+            // The terminal's Ctrl-C is for the runner, which then ends its workers itself.
+            .process_group(0);
+        if let Some(output) = &output {
+            command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output.try_clone()?));
+        }
+        let child = command.spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let mut worker = Self {
+            pid: pid.expect("a child has a positive id"),
+            channel: Channel::new(ours),
+            output,
+            busy: None,
+        };
+        worker.channel.send(&Setup {
+            qemus: plan.qemus.clone(),
+            rerun: plan.rerun.clone(),
+        })?;
+        Ok(worker)
+    }
+
+    /// What the worker printed since the last call, and room for the next.
+    fn take_output(&mut self) -> String {
+        let Some(file) = &mut self.output else {
+            return String::new();
+        };
+        let mut output = Vec::new();
+        // The file position is shared with the worker, which is idle or gone.
+        let taken = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.take(OUTPUT_LIMIT).read_to_end(&mut output))
+            .and_then(|_| file.set_len(0))
+            .and_then(|()| file.seek(SeekFrom::Start(0)));
+        match taken {
+            Ok(_) => String::from_utf8_lossy(&output).into_owned(),
+            Err(error) => format!("(what the test printed is lost: {error})"),
+        }
+    }
+
+    /// The outcome of a case whose worker can't speak for it.
+    fn lost(&self, busy: &Busy<'_>, verdict: Verdict, reason: String, output: String) -> Outcome {
+        Outcome {
+            duration: busy.since.elapsed(),
+            evidence: Some(Evidence {
+                place: Some(format!("{}:{}", busy.case.test.file, busy.case.test.line)),
+                message: reason.clone(),
+                output,
+                ..Evidence::default()
+            }),
+            ..Outcome::without_run(verdict, reason)
+        }
+    }
+
+    fn kill(&self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
+
+    /// Lets an idle worker end by itself: its standard input ends.
+    fn dismiss(self) {
+        drop(self.channel);
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
+}
+
+fn describe(status: Option<WaitStatus>) -> String {
+    let Some(status) = status else {
+        return "its status is unknown".to_owned();
+    };
+    if let Some(code) = status.exit_status() {
+        format!("it exited with status {code}")
+    } else if let Some(signal) = status.terminating_signal() {
+        let hint = match signal {
+            6 => " (abort: a panic while another unwound?)",
+            9 => " (kill)",
+            11 => " (segmentation fault: a stack overflow?)",
+            _ => "",
+        };
+        format!("signal {signal}{hint}")
+    } else {
+        "it stopped".to_owned()
+    }
+}
+
+/// How much longer than usual things may take on a machine that is busy with other work.
+fn load() -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+    let load = std::fs::read_to_string("/proc/loadavg")
+        .ok()
+        .and_then(|line| line.split(' ').next()?.parse::<f64>().ok())
+        .unwrap_or(0.0);
+    (load / cores).clamp(1.0, 8.0)
+}
+
+/// SIGINT, SIGTERM and SIGHUP, as bytes in a pipe that can be polled.
+struct Signals {
+    pipe: UnixStream,
+    registered: Vec<signal_hook::SigId>,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        let (pipe, writer) = UnixStream::pair()?;
+        let mut signals = Self {
+            pipe,
+            registered: Vec::new(),
+        };
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            let id = signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+            signals.registered.push(id);
+        }
+        Ok(signals)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for id in self.registered.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+    }
+}

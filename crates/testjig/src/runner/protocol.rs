@@ -1,0 +1,71 @@
+//! What the runner and its workers say to each other: one JSON object a line, over the worker's standard input.
+//!
+//! A worker is this same binary started again. The runner sends one [`Setup`], then a [`Request`] at a time; the worker answers each
+//! with an [`Outcome`](crate::verdict::Outcome).
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::qemus::Qemus;
+
+/// Set in a worker's environment: the process id of its runner.
+pub(crate) const RUNNER_PID: &str = "TESTJIG_RUNNER_PID";
+
+/// The first line to a worker.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// The QEMUs that its machines run on.
+    pub(crate) qemus: Qemus,
+    /// How a person starts one case again: `jig run` or the test binary.
+    pub(crate) rerun: String,
+}
+
+/// One case to run.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// The case's name.
+    pub(crate) case: String,
+    /// How long the test may take once its machine is there.
+    pub(crate) deadline: Duration,
+    /// Where to record a case that does not pass; the worker makes the directory when it needs it.
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// One end of the conversation.
+pub(crate) struct Channel {
+    reader: BufReader<UnixStream>,
+}
+
+impl Channel {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self {
+            reader: BufReader::new(stream),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &UnixStream {
+        self.reader.get_ref()
+    }
+
+    pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.reader.get_mut().write_all(&line)
+    }
+
+    /// The next message; `None` when the other end is gone.
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line) {
+            Ok(_) if line.ends_with(b"\n") => Ok(Some(serde_json::from_slice(&line)?)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Verdicts, and what is known about a test that did not pass.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// The property holds.
+    Pass,
+    /// It can't be tried here; the reason is given.
+    Skip,
+    /// The property does not hold.
+    Fail,
+    /// The VMM died.
+    Crash,
+    /// The VMM, or the test, did not come to an end by its deadline.
+    Hang,
+    /// The test left something behind.
+    Leak,
+    /// The set-up failed: nothing is known about the property.
+    Error,
+}
+
+impl Verdict {
+    /// All verdicts, in the order of reports.
+    pub const ALL: [Self; 7] = [
+        Self::Pass,
+        Self::Skip,
+        Self::Fail,
+        Self::Crash,
+        Self::Hang,
+        Self::Leak,
+        Self::Error,
+    ];
+
+    /// Whether a run with this verdict is green.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Pass | Self::Skip)
+    }
+
+    /// As reports count it: "3 passed".
+    pub fn participle(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Skip => "skipped",
+            Self::Fail => "failed",
+            Self::Crash => "crashed",
+            Self::Hang => "hung",
+            Self::Leak => "leaked",
+            Self::Error => "in error",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "PASS",
+            Self::Skip => "SKIP",
+            Self::Fail => "FAIL",
+            Self::Crash => "CRASH",
+            Self::Hang => "HANG",
+            Self::Leak => "LEAK",
+            Self::Error => "ERROR",
+        })
+    }
+}
+
+/// How one case ended, and what it cost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One line: what went wrong, or why it was skipped. Empty for a pass.
+    pub reason: String,
+    /// From the start of the VMM to its end.
+    pub duration: Duration,
+    /// Of that, until the machine was there.
+    pub launch: Duration,
+    /// Operations on the wire.
+    pub operations: u64,
+    /// The evidence, for every verdict that is not good.
+    pub evidence: Option<Evidence>,
+}
+
+impl Outcome {
+    /// An outcome without a run behind it.
+    pub fn without_run(verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            reason: reason.into(),
+            duration: Duration::ZERO,
+            launch: Duration::ZERO,
+            operations: 0,
+            evidence: None,
+        }
+    }
+}
+
+/// What a person needs to understand a failure without a debugger.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The line of the test, `suite/src/rtc.rs:14`.
+    pub place: Option<String>,
+    /// The whole message, its first line being the outcome's reason.
+    pub message: String,
+    /// Named facts, in order: interrupt levels, registers as last seen, the last operations.
+    pub facts: Vec<Fact>,
+    /// The end of what the VMM wrote to its standard error.
+    pub stderr: String,
+    /// What the test itself printed.
+    pub output: String,
+    /// The directory with all that was recorded.
+    pub log: Option<PathBuf>,
+}
+
+/// One row of the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// What it is about: `irq 8`, `rtc`, `last`.
+    pub subject: String,
+    /// What is known, one line each.
+    pub lines: Vec<String>,
+}
+
+impl Fact {
+    /// A fact of one line.
+    pub fn new(subject: impl Into<String>, line: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            lines: vec![line.into()],
+        }
+    }
+}
