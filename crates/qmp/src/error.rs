@@ -1,6 +1,6 @@
 //! What can go wrong on a QMP connection: [`Error`] says what was attempted, its [`ErrorKind`] what came of it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl fmt::Display for ErrorClass {
 
 /// The `error` member of a reply: the peer understood the message and declined it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
-#[error("{desc} ({class})")]
+#[error("{} ({class})", printable(desc))]
 #[non_exhaustive]
 pub struct CommandError {
     /// The machine-readable class.
@@ -160,8 +160,10 @@ pub enum ErrorKind {
     },
 
     /// The peer closed the connection: for QEMU, its process has ended.
-    #[error("the peer closed the connection{}", after_half(partial.as_deref()))]
+    #[error("the peer closed the connection{}", Remains { seen, partial: partial.as_deref() })]
     Closed {
+        /// The events that had arrived and not been taken, as in [`ErrorKind::TimedOut`]. They stay queued.
+        seen: Vec<(String, usize)>,
         /// The beginning of an unfinished message, if the peer had sent part of one.
         partial: Option<String>,
     },
@@ -281,15 +283,31 @@ impl fmt::Display for TimedOut<'_> {
                 "; the command was not sent, because the deadline had passed or the peer reads nothing",
             )?;
         }
+        if self.seen.is_empty() && matches!(self.awaited, Awaited::Event(_)) {
+            f.write_str("; no event was seen")?;
+        }
+        Remains {
+            seen: self.seen,
+            partial: self.partial,
+        }
+        .fmt(f)
+    }
+}
+
+/// What there was instead of what was waited for.
+struct Remains<'a> {
+    seen: &'a [(String, usize)],
+    partial: Option<&'a str>,
+}
+
+impl fmt::Display for Remains<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, times)) in self.seen.iter().enumerate() {
             let separator = if at == 0 { "; seen instead: " } else { ", " };
-            write!(f, "{separator}{name}")?;
+            write!(f, "{separator}{}", printable(name))?;
             if *times > 1 {
                 write!(f, " ×{times}")?;
             }
-        }
-        if self.seen.is_empty() && matches!(self.awaited, Awaited::Event(_)) {
-            f.write_str("; no event was seen")?;
         }
         match self.partial {
             None => Ok(()),
@@ -298,28 +316,43 @@ impl fmt::Display for TimedOut<'_> {
     }
 }
 
-fn after_half(partial: Option<&str>) -> String {
-    partial.map_or_else(String::new, |begin| {
-        format!(" in the middle of a message that begins `{begin}`")
-    })
-}
-
 /// The beginning of something that was received, on one line and printable.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     const SHOWN: usize = 160;
-    let (head, rest) = bytes.split_at(bytes.len().min(SHOWN));
-    let mut text: String = String::from_utf8_lossy(head)
-        .trim_end_matches(['\r', '\n'])
-        .chars()
-        .flat_map(|c| {
-            let escape = c.is_control();
-            c.escape_default()
-                .take(if escape { usize::MAX } else { 0 })
-                .chain((!escape).then_some(c))
-        })
-        .collect();
-    if !rest.is_empty() {
-        text += &format!("… ({} bytes)", bytes.len());
+    let head = &bytes[..bytes.len().min(SHOWN)];
+    let mut text = printable(String::from_utf8_lossy(head).trim_end_matches(['\r', '\n']));
+    if bytes.len() > SHOWN {
+        let _ = write!(text, "… ({} bytes)", bytes.len());
     }
     text
+}
+
+/// The text with its control characters escaped: what a peer sends goes to people's terminals.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn excerpt_is_printable_and_short() {
+        assert_eq!(excerpt(b"\x1b[1mbold\t\x00\r\n"), "\\u{1b}[1mbold\\t\\u{0}");
+        assert_eq!(excerpt("é😀\"".as_bytes()), "é😀\"");
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert_eq!(excerpt(&[b'x'; 160]), "x".repeat(160));
+        assert_eq!(
+            excerpt(&[b'x'; 161]),
+            format!("{}… (161 bytes)", "x".repeat(160))
+        );
+    }
 }

@@ -108,9 +108,8 @@ impl Handshake {
             Ok(None) => return Ok(None),
             Ok(Some(Arrival::Greeting(greeting))) => return Ok(Some(greeting)),
             Ok(Some(_)) => ErrorKind::NotQmp {
-                problem:
-                    "an event came before the greeting (has something else used this connection?)"
-                        .to_owned(),
+                problem: "its first message is an event (has the connection been used before?)"
+                    .to_owned(),
                 line: self
                     .session
                     .events
@@ -119,8 +118,10 @@ impl Handshake {
                     .map_or_else(String::new, |event| event.name().to_owned()),
             },
             Err(ErrorKind::Malformed { problem, line }) => ErrorKind::NotQmp {
-                problem: not_qmp(&line)
-                    .map_or_else(|| format!("no greeting, but {problem}"), str::to_owned),
+                problem: not_qmp(&line).map_or_else(
+                    || format!("its first message is no greeting ({problem})"),
+                    str::to_owned,
+                ),
                 line,
             },
             Err(kind) => kind,

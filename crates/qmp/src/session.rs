@@ -17,7 +17,7 @@ pub struct Limits {
     /// The longest message, in bytes; 16 MiB by default. (The largest of QEMU's own, the reply to `query-qmp-schema`,
     /// has a quarter of a megabyte.)
     pub message_bytes: usize,
-    /// How deep arrays and objects of a message may be nested; 64 by default, 120 at most.
+    /// How deep arrays and objects of a message may be nested; 100 by default, 120 at most.
     pub depth: usize,
     /// How many events may wait to be taken; 16,384 by default.
     pub queued_events: usize,
@@ -29,7 +29,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 16 * 1024 * 1024,
-            depth: 64,
+            depth: 100,
             queued_events: 16 * 1024,
             queued_event_bytes: 16 * 1024 * 1024,
         }
@@ -205,6 +205,7 @@ impl Session {
             }
             if self.ended {
                 return Err(ErrorKind::Closed {
+                    seen: self.events.summary(),
                     partial: self.partial(),
                 });
             }
