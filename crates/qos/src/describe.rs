@@ -58,7 +58,7 @@ impl Access {
         };
         let (space, address, width, transfer) = match entry.command {
             Command::In { width, port } => {
-                (Space::Port, port.into(), width, Transfer::Read(answered()))
+                (Space::Port, port.into(), width.into(), Transfer::Read(answered()))
             }
             Command::Out { width, port, value } => (
                 Space::Port,

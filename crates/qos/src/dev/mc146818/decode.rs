@@ -67,7 +67,7 @@ impl Decoder {
             Reg::A => fields_of_a(value.into()),
             Reg::B => fields_of_b(value.into()),
             Reg::C => fields_of_c(value.into()),
-            Reg::D => named([(RegD::from(value).valid(), "valid")]),
+            Reg::D => named([(RegD::from(value).valid_ram_and_time(), "valid_ram_and_time")]),
             _ => return self.number(reg, value),
         };
         format!("{value:#04x} {{{}}}", fields.join(", "))

@@ -233,7 +233,7 @@ pub struct RegD {
     #[bits(7)]
     unused: u8,
     /// VRT: the battery has kept RAM and time.
-    pub valid: bool,
+    pub valid_ram_and_time: bool,
 }
 
 #[cfg(test)]
@@ -292,6 +292,6 @@ mod tests {
             u8::from(RegC::new().with_alarm(true).with_update(true)),
             0x30
         );
-        assert_eq!(u8::from(RegD::new().with_valid(true)), 0x80);
+        assert_eq!(u8::from(RegD::new().with_valid_ram_and_time(true)), 0x80);
     }
 }
