@@ -1,0 +1,5 @@
+//! Which QEMU a run uses.
+
+mod error;
+
+pub use error::{FindError, FindErrorKind};
