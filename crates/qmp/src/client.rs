@@ -131,7 +131,7 @@ impl Qmp {
         self.session.events.next_seq()
     }
 
-    /// Receives what has arrived, without waiting.
+    /// Receives what has arrived, without waiting. That the peer has closed shows when there is nothing else left.
     ///
     /// # Errors
     ///

@@ -35,7 +35,7 @@ pub(crate) struct Link {
 /// What [`Link::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
-    Bytes,
+    Bytes(u64),
     Nothing,
     End,
 }
@@ -98,6 +98,11 @@ impl Link {
         Ok(())
     }
 
+    /// How many bytes have arrived and not been received.
+    pub(crate) fn arrived(&self) -> io::Result<u64> {
+        Ok(rustix::io::ioctl_fionread(&self.socket)?)
+    }
+
     /// Receives what is there without waiting, one chunk at most.
     pub(crate) fn receive(&mut self) -> io::Result<Received> {
         self.compact();
@@ -106,7 +111,7 @@ impl Link {
             let spare = spare_capacity(&mut self.input);
             return match rustix::net::recv(&self.socket, spare, RecvFlags::DONTWAIT) {
                 Ok((0, _)) | Err(Errno::CONNRESET) => Ok(Received::End),
-                Ok(_) => Ok(Received::Bytes),
+                Ok((count, _)) => Ok(Received::Bytes(count as u64)),
                 Err(Errno::AGAIN) if self.send_failed => Ok(Received::End),
                 Err(Errno::AGAIN) => Ok(Received::Nothing),
                 Err(Errno::INTR) => continue,

@@ -189,13 +189,15 @@ impl Session {
 
     /// Goes on until `done` makes something of an arrival, or the wait is over (`None`).
     ///
-    /// What follows that arrival stays for the next time. What has arrived when the deadline passes still counts.
+    /// What follows that arrival stays for the next time. What has arrived when the deadline passes still counts; what a peer
+    /// that never pauses sends after that can't put off the end.
     pub(crate) fn run<T>(
         &mut self,
         wait: Wait,
         mut done: impl FnMut(&mut Self, Arrival) -> Option<T>,
     ) -> Result<Option<T>, ErrorKind> {
-        let mut is_last_look = false;
+        // How many bytes are still to be taken after the deadline.
+        let mut left = None;
         loop {
             self.link.send().map_err(ErrorKind::Io)?;
             while let Some(arrival) = self.next_arrival()? {
@@ -209,14 +211,17 @@ impl Session {
                     partial: self.partial(),
                 });
             }
-            if is_last_look {
+            if left == Some(0) {
                 return Ok(None);
             }
+            if left.is_none() && wait.is_over() {
+                // At least one attempt: a closed connection has no bytes.
+                left = Some(self.link.arrived().map_err(ErrorKind::Io)?.max(1));
+            }
             match self.link.receive().map_err(ErrorKind::Io)? {
-                // A peer that never pauses can't put off the end.
-                Received::Bytes => is_last_look = wait.is_over(),
+                Received::Bytes(count) => left = left.map(|left| left.saturating_sub(count)),
                 Received::End => self.ended = true,
-                Received::Nothing if wait.is_over() => return Ok(None),
+                Received::Nothing if left.is_some() => return Ok(None),
                 Received::Nothing => self.link.wait(wait.until).map_err(ErrorKind::Io)?,
             }
         }

@@ -1,0 +1,6 @@
+//! The client against a peer that a test scripts.
+
+mod commands;
+mod events;
+mod fake;
+mod handshake;
