@@ -1,3 +1,4 @@
 //! Device drivers, one module a device, named as its data sheet names it.
 
+pub mod i440fx;
 pub mod mc146818;
