@@ -6,7 +6,7 @@ use testjig::qos::bus::Pio;
 /// A UART at COM1, ports 0x3f8–0x3ff.
 struct Uart(Pio);
 
-// PC16550D data sheet, table II: register offsets; table I and 8.x: bits.
+// PC16550D data sheet, "Register Addresses" and "Summary of Registers".
 const RBR_THR: u16 = 0;
 const MCR: u16 = 4;
 const LSR: u16 = 5;
@@ -21,14 +21,14 @@ testjig::graph!(|graph| {
         .launch(|launch| launch.device(Device::new("isa-serial")));
 });
 
-/// [8.10] "This 8-bit Read/Write Register does not control the UART in any way."
+/// [Scratchpad Register] It controls nothing and holds what the programmer put there.
 #[testjig::test(on = Uart)]
 fn scratch_keeps_what_was_written(uart: Uart) {
     uart.0.outb(SCR, 0x5a);
     assert_eq!(uart.0.inb(SCR), 0x5a);
 }
 
-/// [8.6] "In the diagnostic mode, data that is transmitted is immediately received."
+/// [Modem Control Register, bit 4] In loopback mode what is transmitted is received at once.
 #[testjig::test(on = Uart, vary(byte = [0x00, 0x55, 0xff]))]
 fn loopback_receives_what_is_sent(uart: Uart, byte: u8) {
     uart.0.outb(MCR, MCR_LOOP);

@@ -38,17 +38,18 @@ impl Trouble {
     }
 }
 
-pub(super) fn run(case: &Case, setup: &Setup, request: &Request) -> Outcome {
+/// Runs one case; `launched` is called when its machine is there.
+pub(super) fn run(case: &Case, setup: &Setup, request: &Request, launched: &mut dyn FnMut()) -> Outcome {
     let started = Instant::now();
     let mut outcome = match setup.qemus.get(case.arch()) {
-        Ok(qemu) => run_on(qemu, case, request),
+        Ok(qemu) => run_on(qemu, case, request, launched),
         Err(reason) => Outcome::without_run(Verdict::Error, reason),
     };
     outcome.duration = started.elapsed();
     outcome
 }
 
-fn run_on(qemu: &Qemu, case: &Case, request: &Request) -> Outcome {
+fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut()) -> Outcome {
     let started = Instant::now();
     let mut launch = case.launch();
     if !case.test.needs.contains(&Capability::Clock) {
@@ -66,6 +67,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request) -> Outcome {
         None
     };
     let launched = started.elapsed();
+    notify();
 
     let body = catch_unwind(AssertUnwindSafe(|| {
         if let Some(vm) = &vm {

@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::case::Case;
 use crate::report::Reporter;
 use crate::runner::{Plan, leftovers};
-use crate::runner::protocol::{Channel, RUNNER_PID, Request, Setup};
+use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 /// How long starting a machine may take before the worker is given up; the launcher's own deadline is shorter and says more.
@@ -69,7 +69,10 @@ struct Worker<'a> {
 struct Busy<'a> {
     case: &'a Case,
     since: Instant,
+    /// When the runner stops waiting for the worker's next word.
     until: Instant,
+    /// How long the test may take once its machine is there.
+    limit: Duration,
 }
 
 impl<'a> Pool<'a> {
@@ -124,7 +127,8 @@ impl<'a> Pool<'a> {
             worker.busy = Some(Busy {
                 case,
                 since,
-                until: since + LAUNCH_ALLOWANCE + deadline + GRACE,
+                until: since + LAUNCH_ALLOWANCE,
+                limit: deadline + GRACE,
             });
             // A worker that died while idle shows as the end of its stream, which is heard next.
             let _ = worker.channel.send(&request);
@@ -166,17 +170,24 @@ impl<'a> Pool<'a> {
         finish: &mut Finish<'_>,
     ) -> io::Result<()> {
         let worker = &mut self.workers[index];
-        let answer = worker.channel.receive::<Outcome>()?;
+        let mut answer = worker.channel.receive::<Answer>()?;
+        if let (Some(Answer::Launched), Some(busy)) = (&answer, &mut worker.busy) {
+            busy.until = Instant::now() + busy.limit;
+            if !worker.channel.has_message() {
+                return Ok(());
+            }
+            answer = worker.channel.receive()?;
+        }
         let busy = worker.busy.take();
         let output = worker.take_output();
         match (answer, busy) {
-            (Some(mut outcome), Some(busy)) => {
+            (Some(Answer::Done(mut outcome)), Some(busy)) => {
                 if let Some(evidence) = &mut outcome.evidence {
                     evidence.output = output;
                 }
-                finish(busy.case, outcome, reporter);
+                finish(busy.case, *outcome, reporter);
             }
-            (Some(_), None) => {}
+            (Some(_), _) => {}
             (None, busy) => {
                 let worker = self.workers.swap_remove(index);
                 let status = waitpid(Some(worker.pid), WaitOptions::empty())?.map(|(_, status)| status);

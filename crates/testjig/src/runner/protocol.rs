@@ -1,7 +1,7 @@
 //! What the runner and its workers say to each other: one JSON object a line, over the worker's standard input.
 //!
 //! A worker is this same binary started again. The runner sends one [`Setup`], then a [`Request`] at a time; the worker answers each
-//! with an [`Outcome`](crate::verdict::Outcome).
+//! with [`Answer::Launched`] when the test begins, and with [`Answer::Done`].
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::qemus::Qemus;
+use crate::verdict::Outcome;
 
 /// Set in a worker's environment: the process id of its runner.
 pub(crate) const RUNNER_PID: &str = "TESTJIG_RUNNER_PID";
@@ -36,6 +37,15 @@ pub(crate) struct Request {
     pub(crate) log: Option<PathBuf>,
 }
 
+/// What a worker has to say of its request.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The machine is there: the test's own time begins.
+    Launched,
+    /// The case is over.
+    Done(Box<Outcome>),
+}
+
 /// One end of the conversation.
 pub(crate) struct Channel {
     reader: BufReader<UnixStream>,
@@ -56,6 +66,11 @@ impl Channel {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         self.reader.get_mut().write_all(&line)
+    }
+
+    /// Whether the next message is here already, where polling the stream does not show it.
+    pub(crate) fn has_message(&self) -> bool {
+        self.reader.buffer().contains(&b'\n')
     }
 
     /// The next message; `None` when the other end is gone.

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpid, getppid, set_child_subreaper, set_par
 
 use crate::case::Cases;
 use crate::runner::exec;
-use crate::runner::protocol::{Channel, RUNNER_PID, Request, Setup};
+use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 
 /// Works if this process was started as a worker; `None` if it was not.
 pub(crate) fn serve() -> Option<ExitCode> {
@@ -43,7 +43,11 @@ fn serve_runner(runner: &str) -> std::io::Result<()> {
     exec::install_panic_hook();
     while let Some(request) = channel.receive::<Request>()? {
         let case = &cases[&request.case];
-        channel.send(&exec::run(case, &setup, &request))?;
+        let outcome = exec::run(case, &setup, &request, &mut || {
+            // A runner that is gone takes this process with it.
+            let _ = channel.send(&Answer::Launched);
+        });
+        channel.send(&Answer::Done(Box::new(outcome)))?;
     }
     Ok(())
 }
