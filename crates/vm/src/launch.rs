@@ -3,15 +3,25 @@
 //! Equal launches make equal machines, so a launch can be compared, hashed and shared as a template. It names no file,
 //! descriptor or socket of the host: those are made when it is started, and go with the [`Vm`](crate::Vm).
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a value to be shown as text is written down at the call, not kept"
+)]
+
 mod args;
+mod error;
 mod parts;
+mod resources;
+mod start;
 
 use serde::Serialize;
 
 pub(crate) use self::args::{Resource, Resources, arguments};
+pub use self::error::{LaunchError, LaunchErrorKind};
 pub use self::parts::{
     Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Netdev, Object, Rtc, RtcBase,
 };
+pub use self::start::LaunchOptions;
 use crate::machine::MachineType;
 
 /// A machine to start: its type, what is plugged into it, and its settings.
@@ -44,6 +54,7 @@ pub struct Launch {
     devices: Vec<Device>,
     fw_cfg: Vec<FwCfg>,
     raw: Vec<String>,
+    clock_forbidden: bool,
 }
 
 impl Launch {
@@ -68,6 +79,7 @@ impl Launch {
             devices: Vec::new(),
             fw_cfg: Vec::new(),
             raw: Vec::new(),
+            clock_forbidden: false,
         }
     }
 
@@ -199,6 +211,19 @@ impl Launch {
         self
     }
 
+    /// Has [`Vm::clock`](crate::Vm::clock) refuse: for a test that does not say that it needs the clock, so that it is
+    /// found out before it runs where there is none.
+    #[must_use]
+    pub fn forbid_clock(mut self) -> Self {
+        self.clock_forbidden = true;
+        self
+    }
+
+    /// Whether [`forbid_clock`](Self::forbid_clock) was called.
+    pub fn is_clock_forbidden(&self) -> bool {
+        self.clock_forbidden
+    }
+
     /// The machine's type.
     pub fn machine(&self) -> &'static MachineType {
         self.machine
@@ -212,6 +237,11 @@ impl Launch {
     /// The devices plugged in, in order.
     pub fn devices(&self) -> &[Device] {
         &self.devices
+    }
+
+    /// The types of the devices plugged in, as QEMU calls them.
+    pub fn device_types(&self) -> impl Iterator<Item = &str> {
+        self.devices.iter().map(Device::driver)
     }
 
     /// The drives.

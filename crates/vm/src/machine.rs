@@ -199,11 +199,7 @@ const CONVENTIONAL: u64 = 640 * KIB;
 /// A PC's RAM: conventional memory, extended memory from 1 MiB up to `below_4g`, the rest from 4 GiB up.
 fn pc_ram(memory: u64, below_4g: u64) -> Vec<RamRegion> {
     let mut regions = at(0, 0, memory.min(CONVENTIONAL));
-    regions.extend(at(
-        MIB,
-        MIB,
-        memory.min(below_4g).saturating_sub(MIB),
-    ));
+    regions.extend(at(MIB, MIB, memory.min(below_4g).saturating_sub(MIB)));
     regions.extend(at(4 * GIB, below_4g, memory.saturating_sub(below_4g)));
     regions
 }

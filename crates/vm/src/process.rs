@@ -99,8 +99,13 @@ pub struct ExitReport {
 
 impl ExitReport {
     /// Whether it ended by itself, when asked, with status 0.
-    pub fn success(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         self.status.success() && !self.forced
+    }
+
+    /// Whether it was asked to end, did not, and had to be killed.
+    pub fn was_killed(&self) -> bool {
+        self.forced
     }
 }
 
@@ -121,7 +126,11 @@ pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LINES: usize = 12;
-        let lines: Vec<&str> = self.0.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<&str> = self
+            .0
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         if lines.is_empty() {
             return f.write_str("its stderr is empty");
         }
@@ -165,7 +174,10 @@ impl Process {
             .stdout(write_end.try_clone()?)
             .stderr(write_end)
             .process_group(0);
-        #[expect(unsafe_code, reason = "between fork and exec there is no safe interface")]
+        #[expect(
+            unsafe_code,
+            reason = "between fork and exec there is no safe interface"
+        )]
         // SAFETY: `prepare` makes system calls on values that were there before the fork: it does not allocate, lock
         // or panic. The descriptors stay open until `spawn` has returned, since `how` borrows them.
         unsafe {
@@ -313,17 +325,24 @@ fn prepare(inherit: &[RawFd], parent: Pid, core: bool) -> io::Result<()> {
 pub(crate) fn readable(fd: impl AsFd, deadline: Instant) -> bool {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
+        match poll(
+            &mut [PollFd::new(&fd, PollFlags::IN)],
+            Some(&timespec(left)),
+        ) {
             Ok(0) => return false,
             Ok(_) => return true,
             // With the time used up there is one more look and no more.
             Err(_) if left.is_zero() => return false,
             Err(_) => {}
         }
+    }
+}
+
+/// A span as `poll` wants it.
+pub(crate) fn timespec(span: Duration) -> Timespec {
+    Timespec {
+        tv_sec: span.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: span.subsec_nanos().into(),
     }
 }
 
@@ -421,7 +440,10 @@ mod tests {
                 core: false
             }
         );
-        assert!(report.to_string().contains("did not end when asked"), "{report}");
+        assert!(
+            report.to_string().contains("did not end when asked"),
+            "{report}"
+        );
     }
 
     #[test]
@@ -433,7 +455,7 @@ mod tests {
         let report = process.stop(soon());
         assert!(!report.forced);
         assert_eq!(report.status, ExitStatus::Exited(3));
-        assert!(!report.success());
+        assert!(!report.is_clean());
     }
 
     #[test]
@@ -461,7 +483,10 @@ mod tests {
         let path = format!("/proc/{}", process.pid());
         assert!(std::path::Path::new(&path).exists());
         drop(process);
-        assert!(!std::path::Path::new(&path).exists(), "{path} is still there");
+        assert!(
+            !std::path::Path::new(&path).exists(),
+            "{path} is still there"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! [`Stderr`]: what a child writes, its beginning and its end, without ever making it wait.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,7 +110,10 @@ impl Shared {
 
     /// Takes what is in the pipe now.
     fn drain(&self) -> MutexGuard<'_, Collected> {
-        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = self
+            .collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut buffer = [0; 4096];
         // As often as empties a full pipe: a child that writes without end must not keep a caller here.
         for _ in 0..PIPE_READS {
@@ -140,7 +144,7 @@ impl Collected {
     fn text(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.head).into_owned();
         if self.dropped > 0 {
-            text.push_str(&format!("\n[… {} bytes left out …]\n", self.dropped));
+            let _ = write!(text, "\n[… {} bytes left out …]\n", self.dropped);
         }
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         text.push_str(&String::from_utf8_lossy(&tail));

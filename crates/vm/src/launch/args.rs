@@ -47,7 +47,8 @@ impl Resources for Numbering {
 
 /// The words for people: as if nothing else of the process were open, qtest and QMP being the first two descriptors.
 pub(crate) fn for_people(launch: &Launch) -> Vec<String> {
-    let Ok(words) = arguments(launch, &mut Numbering(FIRST_FD + 2));
+    let backend = launch.machine.ram_backend;
+    let Ok(words) = arguments(launch, backend, &mut Numbering(FIRST_FD + 2));
     words
 }
 
@@ -88,9 +89,11 @@ impl Options {
     }
 }
 
-/// The words that describe the machine; `make` provides the files and sockets they name, in the order they come.
+/// The words that describe the machine, its RAM from there; `make` provides the files and sockets they name, in the order
+/// they come.
 pub(crate) fn arguments<R: Resources>(
     launch: &Launch,
+    ram: RamBackend,
     make: &mut R,
 ) -> Result<Vec<String>, R::Error> {
     let mut words = Words(vec![
@@ -101,7 +104,7 @@ pub(crate) fn arguments<R: Resources>(
     ]);
 
     let mut machine = Options::new(launch.machine.name);
-    match launch.machine.ram_backend {
+    match ram {
         RamBackend::Memfd => {
             let fd = make.make(Resource::Ram(launch.memory))?;
             machine = machine.with("memory-backend", "ram");
@@ -111,10 +114,16 @@ pub(crate) fn arguments<R: Resources>(
                 .with("share", "on")
                 .with("size", &launch.memory.to_string());
             words.push("-object", backend);
-            words.push("-m", Options::new("").with("size", &format!("{}B", launch.memory)));
+            words.push(
+                "-m",
+                Options::new("").with("size", &format!("{}B", launch.memory)),
+            );
         }
         RamBackend::Wire => {
-            words.push("-m", Options::new("").with("size", &format!("{}B", launch.memory)));
+            words.push(
+                "-m",
+                Options::new("").with("size", &format!("{}B", launch.memory)),
+            );
         }
         RamBackend::None => {}
     }
@@ -159,9 +168,7 @@ pub(crate) fn arguments<R: Resources>(
     }
     for entry in &launch.fw_cfg {
         let options = match entry {
-            FwCfg::String(name, value) => {
-                Options::new("").with("name", name).with("string", value)
-            }
+            FwCfg::String(name, value) => Options::new("").with("name", name).with("string", value),
             FwCfg::File(name, bytes) => {
                 let fd = make.make(Resource::Blob(bytes))?;
                 Options::new("")
@@ -306,7 +313,9 @@ mod tests {
     /// The value after the n-th such option.
     fn after<'a>(words: &'a [String], option: &str, n: usize) -> &'a str {
         let mut values = words.windows(2).filter(|pair| pair[0] == option);
-        &values.nth(n).unwrap_or_else(|| panic!("no {option} in {words:?}"))[1]
+        &values
+            .nth(n)
+            .unwrap_or_else(|| panic!("no {option} in {words:?}"))[1]
     }
 
     #[test]
@@ -331,14 +340,21 @@ mod tests {
         assert_eq!(after(&words, "-fw_cfg", 0), "name=opt/a,,b,string=1,,,,2");
         assert_eq!(after(&words, "-device", 0), "x,p=a,,b=c");
         assert_eq!(after(&words, "-object", 1), "secret,id=s,data=,,x,,");
-        assert_eq!(after(&words, "-global", 0), "driver=d,property=p,value=v,,w");
+        assert_eq!(
+            after(&words, "-global", 0),
+            "driver=d,property=p,value=v,,w"
+        );
     }
 
     #[test]
     fn a_drive_is_a_node_on_a_descriptor_set() {
         let launch = Launch::new(&machine::PC)
             .drive(Drive::new("a", Image::zeroed(512)))
-            .drive(Drive::new("b", Image::zeroed(512)).read_only(true).discard(true));
+            .drive(
+                Drive::new("b", Image::zeroed(512))
+                    .read_only(true)
+                    .discard(true),
+            );
         let words = launch.to_args();
         assert_eq!(after(&words, "-add-fd", 1), "set=2,fd=104");
         assert_eq!(
@@ -389,15 +405,26 @@ mod tests {
             .serial("s0")
             .netdev(Netdev::packets("n0"))
             .netdev(Netdev::new("user", "n1").option("restrict", "on"))
-            .device(Device::new("e1000").id("nic").bus("pcie.0").prop("netdev", "n0"))
+            .device(
+                Device::new("e1000")
+                    .id("nic")
+                    .bus("pcie.0")
+                    .prop("netdev", "n0"),
+            )
             .fw_cfg_file("opt/f", [1, 2, 3])
             .arg("-no-reboot");
         let words = launch.to_args();
         assert_eq!(after(&words, "-m", 0), "size=1048576B");
-        assert_eq!(after(&words, "-machine", 0), "q35,memory-backend=ram,smm=off");
+        assert_eq!(
+            after(&words, "-machine", 0),
+            "q35,memory-backend=ram,smm=off"
+        );
         assert_eq!(after(&words, "-cpu", 0), "qemu64,+x2apic");
         assert_eq!(after(&words, "-smp", 0), "cpus=2,sockets=2");
-        assert_eq!(after(&words, "-rtc", 0), "base=utc,clock=host,driftfix=slew");
+        assert_eq!(
+            after(&words, "-rtc", 0),
+            "base=utc,clock=host,driftfix=slew"
+        );
         assert_eq!(after(&words, "-boot", 0), "order=dc");
         assert_eq!(after(&words, "-chardev", 0), "socket,id=s0,fd=103");
         assert_eq!(after(&words, "-chardev", 1), "ringbuf,id=r0,size=4096");
@@ -407,8 +434,14 @@ mod tests {
             "dgram,id=n0,local.type=fd,local.str=104"
         );
         assert_eq!(after(&words, "-netdev", 1), "user,id=n1,restrict=on");
-        assert_eq!(after(&words, "-device", 0), "e1000,id=nic,bus=pcie.0,netdev=n0");
-        assert_eq!(after(&words, "-fw_cfg", 0), "name=opt/f,file=/proc/self/fd/105");
+        assert_eq!(
+            after(&words, "-device", 0),
+            "e1000,id=nic,bus=pcie.0,netdev=n0"
+        );
+        assert_eq!(
+            after(&words, "-fw_cfg", 0),
+            "name=opt/f,file=/proc/self/fd/105"
+        );
         assert_eq!(words.last().map(String::as_str), Some("-no-reboot"));
         assert!(launch.is_qemu_only());
     }

@@ -1,5 +1,10 @@
 //! What can be plugged into a [`Launch`](super::Launch).
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a value to be shown as text is written down at the call, not kept"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

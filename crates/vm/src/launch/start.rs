@@ -1,0 +1,268 @@
+//! Starting a [`Launch`]: [`Qemu::launch`].
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::net::SocketType;
+use testjig_qtest::{ErrorKind, Session, Socket};
+
+use super::error::Attempt;
+use super::resources::Made;
+use super::{Launch, LaunchError, arguments};
+use crate::binary::Qemu;
+use crate::machine::RamBackend;
+use crate::mapping::Mapping;
+use crate::process::{Process, Spawn};
+use crate::vm::{Parts, Vm};
+
+/// How long a VMM that has closed its sockets may take to be gone.
+const DEATH_TIME: Duration = Duration::from_secs(5);
+
+/// How to start a machine; nothing that the machine itself can see.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    deadline: Duration,
+    core: bool,
+}
+
+impl Default for LaunchOptions {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(20),
+            core: false,
+        }
+    }
+}
+
+impl LaunchOptions {
+    /// How long the machine may take until it answers; 20 s unless set.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Lets the kernel write a core of a VMM that crashes, if the user's limits do.
+    #[must_use]
+    pub fn core(mut self, core: bool) -> Self {
+        self.core = core;
+        self
+    }
+}
+
+impl Qemu {
+    /// Starts a machine and waits until it answers.
+    ///
+    /// The machine ends with the calling thread, at the latest.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to execute, if what there is declines the launch, ends, is silent until the deadline, or is no
+    /// QEMU; and if the host declines memory or descriptors.
+    pub fn launch(&self, launch: &Launch, options: &LaunchOptions) -> Result<Vm, LaunchError> {
+        let begin = Instant::now();
+        let mut attempt = Attempt {
+            qemu: self,
+            launch,
+            command_line: String::new(),
+        };
+        if let Some(problem) = contradiction(launch) {
+            return Err(attempt.invalid(problem));
+        }
+
+        let mut made = Made::default();
+        let prepared = prepare(self, launch, &mut made)
+            .map_err(|error| attempt.host("what it needs", error))?;
+        attempt.command_line = shell_line(&prepared.command);
+
+        let how = Spawn {
+            inherit: &made.inherit,
+            core: options.core,
+        };
+        let mut process =
+            Process::spawn(prepared.command, &how).map_err(|error| attempt.not_executed(error))?;
+        // The child has them now. Kept open here, its end of the sockets would outlive it.
+        made.inherit.clear();
+
+        // While it starts, the memory.
+        let mapping = made
+            .ram
+            .take()
+            .map(|(file, size)| Mapping::new(file, size))
+            .transpose();
+        let mapping =
+            mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
+
+        let mut session = Session::new(Socket::from(prepared.qtest));
+        session.set_timeout(options.deadline);
+        session.set_deadline(Some(begin + options.deadline));
+        if let Err(error) = session.endianness() {
+            let end = match error.kind() {
+                ErrorKind::TimedOut { .. } => Instant::now(),
+                _ => Instant::now() + DEATH_TIME,
+            };
+            return Err(match process.wait(end) {
+                Some(_) => attempt.ended(process.report(false)),
+                None if matches!(error.kind(), ErrorKind::TimedOut { .. }) => {
+                    let activity = process.activity();
+                    attempt.silent(begin.elapsed(), &activity, process.stderr())
+                }
+                None => attempt.not_qtest(&error, process.stderr()),
+            });
+        }
+
+        let regions = match launch.machine.ram_backend {
+            RamBackend::None => Vec::new(),
+            _ => (launch.machine.ram)(launch.memory),
+        };
+        Ok(Vm::new(Parts {
+            process,
+            session,
+            monitor: prepared.monitor,
+            mapping,
+            regions,
+            disks: made.disks,
+            channels: made.channels,
+            qemu: self.clone(),
+            launch: launch.clone(),
+            command_line: attempt.command_line,
+        }))
+    }
+}
+
+/// A command with its sockets.
+struct Prepared {
+    command: Command,
+    qtest: OwnedFd,
+    monitor: OwnedFd,
+}
+
+fn prepare(qemu: &Qemu, launch: &Launch, made: &mut Made) -> std::io::Result<Prepared> {
+    let (qtest, qtest_fd) = made.socket(SocketType::STREAM)?;
+    let (monitor, monitor_fd) = made.socket(SocketType::STREAM)?;
+    let mut command = qemu.command();
+    command.args(arguments(launch, ram_backend(qemu, launch), made)?);
+    // QEMU 7.2 looks for the character device by this name, whatever the option says.
+    command.args(["-chardev", &format!("socket,id=qtest,fd={qtest_fd}")]);
+    command.args(["-qtest", "chardev:qtest", "-qtest-log", "none"]);
+    command.args([
+        "-chardev",
+        &format!("socket,id=testjig-qmp,fd={monitor_fd}"),
+    ]);
+    if qemu.caps.monitor_qmp_object {
+        command.args([
+            "-object",
+            "monitor-qmp,id=testjig-monitor,chardev=testjig-qmp",
+        ]);
+    } else {
+        command.args(["-mon", "chardev=testjig-qmp,mode=control"]);
+    }
+    if qemu.caps.qtest_accel {
+        command.args(["-accel", "qtest"]);
+    } else {
+        command.args(["-accel", "tcg", "-S"]);
+    }
+    Ok(Prepared {
+        command,
+        qtest,
+        monitor,
+    })
+}
+
+/// How the machine gets its RAM: from here, if its type does that and this QEMU's machine does too.
+fn ram_backend(qemu: &Qemu, launch: &Launch) -> RamBackend {
+    let machine = launch.machine;
+    let is_known = qemu.caps.machines.contains(machine.name);
+    match machine.ram_backend {
+        RamBackend::Memfd if is_known && !qemu.caps.ram_ids.contains_key(machine.name) => {
+            RamBackend::Wire
+        }
+        backend => backend,
+    }
+}
+
+/// What can be told to be wrong without asking QEMU, and would be told less clearly by it.
+fn contradiction(launch: &Launch) -> Option<String> {
+    let drives = launch.drives.iter().map(|drive| ("drive", &drive.id));
+    let netdevs = launch.netdevs.iter().map(|netdev| ("netdev", &netdev.id));
+    let chardevs = launch
+        .chardevs
+        .iter()
+        .map(|chardev| ("chardev", &chardev.id));
+    let mut seen: Vec<(&str, &String)> = Vec::new();
+    for (what, id) in drives.chain(netdevs).chain(chardevs) {
+        // Network and character devices share the namespace of `Vm::channel`.
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == id) {
+            return Some(format!(
+                "the launch has a {other} \"{id}\" and a {what} \"{id}\""
+            ));
+        }
+        seen.push((what, id));
+    }
+    None
+}
+
+/// The command as a shell would take it.
+fn shell_line(command: &Command) -> String {
+    let mut line = String::new();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            let _ = write!(line, "{}={} ", name.to_string_lossy(), quoted(value));
+        }
+    }
+    line += &quoted(command.get_program());
+    for word in command.get_args() {
+        line.push(' ');
+        line += &quoted(word);
+    }
+    line
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+.,/:@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::{Drive, Image, Netdev};
+    use crate::machine;
+
+    #[test]
+    fn an_id_that_is_there_twice_is_a_contradiction() {
+        let launch = Launch::new(&machine::PC)
+            .drive(Drive::new("x", Image::zeroed(512)))
+            .netdev(Netdev::packets("x"));
+        let problem = contradiction(&launch).unwrap();
+        assert!(
+            problem.contains("drive \"x\"") && problem.contains("netdev \"x\""),
+            "{problem}"
+        );
+        assert_eq!(contradiction(&Launch::new(&machine::PC)), None);
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let mut command = Command::new("/usr/bin/qemu");
+        command.args([
+            "-m",
+            "size=1B",
+            "-fw_cfg",
+            "name=opt/a,string=it's here",
+            "",
+        ]);
+        command.env("DIR", "/a b");
+        assert_eq!(
+            shell_line(&command),
+            r"DIR='/a b' /usr/bin/qemu -m size=1B -fw_cfg 'name=opt/a,string=it'\''s here' ''"
+        );
+    }
+}
