@@ -1,0 +1,134 @@
+//! [`Socket`]: a connected stream socket as a [`Transport`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::transport::{Progress, Transport};
+
+/// A connected stream socket.
+///
+/// Never blocks in a read or write, waits in `poll` alone, raises no SIGPIPE, and leaves the descriptor's flags, which
+/// other processes may share, as they are.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    /// More input may be there: worth a `recv` before a `poll`.
+    readable: bool,
+    /// The peer takes nothing more; what it sent before can still be read.
+    refused: bool,
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            readable: false,
+            refused: false,
+        }
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        OwnedFd::from(stream).into()
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.fd
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Transport for Socket {
+    fn exchange(
+        &mut self,
+        out: &[u8],
+        input: &mut [u8],
+        deadline: Instant,
+    ) -> io::Result<Progress> {
+        loop {
+            let mut progress = Progress::default();
+            if !out.is_empty() && !self.refused {
+                progress.written = self.send(out)?;
+            }
+            if self.readable || self.refused {
+                self.receive(input, &mut progress)?;
+            }
+            if self.refused && progress.read == 0 {
+                progress.closed = true;
+            }
+            if progress != Progress::default() || !self.wait(!out.is_empty(), deadline)? {
+                return Ok(progress);
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn send(&mut self, out: &[u8]) -> io::Result<usize> {
+        match send(&self.fd, out, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(written) => Ok(written),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                self.refused = true;
+                Ok(0)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn receive(&mut self, input: &mut [u8], progress: &mut Progress) -> io::Result<()> {
+        let room = input.len();
+        match recv(&self.fd, input, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) | Err(Errno::CONNRESET) => progress.closed = true,
+            Ok((_, read)) => {
+                progress.read = read;
+                // A short read emptied the socket.
+                self.readable = read == room;
+            }
+            Err(Errno::AGAIN) => self.readable = false,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Waits for the socket; `false` if the deadline passed.
+    fn wait(&mut self, writing: bool, deadline: Instant) -> io::Result<bool> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let events = if writing {
+            PollFlags::IN | PollFlags::OUT
+        } else {
+            PollFlags::IN
+        };
+        let mut fds = [PollFd::new(&self.fd, events)];
+        let timeout = Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => Ok(false),
+            Ok(_) => {
+                self.readable = fds[0]
+                    .revents()
+                    .intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+                Ok(true)
+            }
+            Err(Errno::INTR) => Ok(!left.is_zero()),
+            Err(error) => Err(io::Error::from(error)),
+        }
+    }
+}
