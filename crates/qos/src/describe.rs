@@ -57,13 +57,16 @@ impl Access {
             _ => None,
         };
         let (space, address, width, transfer) = match entry.command {
-            Command::In { width, port } => {
-                (Space::Port, port.into(), width.into(), Transfer::Read(answered()))
-            }
+            Command::In { width, port } => (
+                Space::Port,
+                port.into(),
+                width.into(),
+                Transfer::Read(answered()),
+            ),
             Command::Out { width, port, value } => (
                 Space::Port,
                 port.into(),
-                width,
+                width.into(),
                 Transfer::Write(value.into()),
             ),
             Command::Read { width, addr } => {

@@ -1,4 +1,5 @@
 //! Device drivers, one module a device, named as its data sheet names it.
 
 pub mod i440fx;
+pub mod ioapic;
 pub mod mc146818;

@@ -150,14 +150,14 @@ fn named<const N: usize>(fields: [(bool, &str); N]) -> Vec<String> {
 mod tests {
     use std::panic::Location;
 
-    use testjig_qtest::{Command, Reply, Width};
+    use testjig_qtest::{Command, PortWidth, Reply};
 
     use super::*;
 
     fn out(port: u16, value: u32) -> Entry {
         entry(
             Command::Out {
-                width: Width::B,
+                width: PortWidth::B,
                 port,
                 value,
             },
@@ -167,7 +167,7 @@ mod tests {
 
     fn input(port: u16, value: u64) -> Entry {
         let command = Command::In {
-            width: Width::B,
+            width: PortWidth::B,
             port,
         };
         entry(command, Reply::Value(value))
@@ -178,6 +178,7 @@ mod tests {
             seq: 0,
             command,
             reply: Some(reply),
+            elided: 0,
             location: Location::caller(),
         }
     }

@@ -38,7 +38,7 @@ impl Format {
         if self.binary {
             value
         } else {
-            value / 10 << 4 | value % 10
+            ((value / 10) << 4) | (value % 10)
         }
     }
 
@@ -54,12 +54,13 @@ impl Format {
 
     /// The register byte for an hour of the day, 0 to 23.
     pub const fn encode_hour(self, hour: u8) -> u8 {
-        match (self.hour24, hour) {
-            (true, _) => self.encode(hour),
-            (false, 0) => self.encode(12),
-            (false, 1..=11) => self.encode(hour),
-            (false, 12) => self.encode(12) | Self::PM,
-            (false, _) => self.encode(hour - 12) | Self::PM,
+        if self.hour24 {
+            return self.encode(hour);
+        }
+        let pm = if hour < 12 { 0 } else { Self::PM };
+        match hour % 12 {
+            0 => self.encode(12) | pm,
+            hour => self.encode(hour) | pm,
         }
     }
 
@@ -143,6 +144,14 @@ impl Date {
         Self { year, month, day }
     }
 
+    /// Days since the last of February of the year 0.
+    const fn days(self) -> i64 {
+        // The year begins in March, so that the leap day is its last; 153 days are the five months from March to July.
+        let month = (self.month as i64 + 9) % 12;
+        let year = self.year as i64 - month / 10;
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + self.day as i64
+    }
+
     /// The day of the week as the clock counts it: 1 for Sunday to 7 for Saturday. `month` must be in range.
     pub const fn weekday(self) -> u8 {
         // Sakamoto's method: days that the months before this one shift the week by, the year beginning in March.
@@ -184,6 +193,17 @@ impl DateTime {
     /// `time` on `date`.
     pub const fn new(date: Date, time: Time) -> Self {
         Self { date, time }
+    }
+
+    /// Seconds since 1970-01-01T00:00:00.
+    pub const fn unix_time(self) -> i64 {
+        let Time {
+            hours,
+            minutes,
+            seconds,
+        } = self.time;
+        let of_day = hours as i64 * 3600 + minutes as i64 * 60 + seconds as i64;
+        (self.date.days() - Date::new(1970, 1, 1).days()) * 86400 + of_day
     }
 }
 
@@ -326,6 +346,18 @@ mod tests {
         assert_eq!(Date::new(2000, 3, 1).weekday(), 4);
         assert_eq!(Date::new(1900, 3, 1).weekday(), 5);
         assert_eq!(Date::new(2026, 11, 22).weekday(), 1);
+    }
+
+    #[test]
+    fn unix_time_counts_from_1970() {
+        let second = Time::new(0, 0, 1);
+        assert_eq!(DateTime::new(Date::new(1970, 1, 1), second).unix_time(), 1);
+        assert_eq!(
+            DateTime::new(Date::new(2000, 3, 1), second).unix_time(),
+            951_868_801
+        );
+        let billion = DateTime::new(Date::new(2001, 9, 9), Time::new(1, 46, 40));
+        assert_eq!(billion.unix_time(), 1_000_000_000);
     }
 
     #[test]
