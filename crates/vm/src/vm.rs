@@ -628,25 +628,27 @@ impl Vm {
 
         let location = error.location().unwrap_or(Location::caller());
         let operation = error.command().map(str::to_owned);
-        let ended = match error.kind() {
-            ErrorKind::Closed { .. } | ErrorKind::Io(_) => self.has_ended(DEATH_TIME),
-            _ => self.has_ended(Duration::ZERO),
+        // An unusable session names what made it so.
+        let mut cause = &error;
+        while let ErrorKind::Poisoned { first } = cause.kind() {
+            cause = first;
+        }
+        let patience = match cause.kind() {
+            ErrorKind::Closed { .. } | ErrorKind::Io(_) => DEATH_TIME,
+            _ => Duration::ZERO,
         };
-        if ended {
+        if self.has_ended(patience) {
             self.died(operation, location);
         }
-        let kind = match error.kind() {
-            ErrorKind::TimedOut { after, .. } => {
-                let waiting_for = match &operation {
-                    Some(operation) => format!("the answer to `{operation}`"),
-                    None => "the answer to what is queued".to_owned(),
-                };
-                FaultKind::Hang {
-                    waiting_for,
-                    after: *after,
-                    activity: self.0.process.borrow_mut().activity(),
-                }
-            }
+        let kind = match cause.kind() {
+            ErrorKind::TimedOut { after, .. } => FaultKind::Hang {
+                waiting_for: match cause.command() {
+                    Some(command) => format!("the answer to `{command}`"),
+                    None => "it to take what is queued".to_owned(),
+                },
+                after: *after,
+                activity: self.0.process.borrow_mut().activity(),
+            },
             _ => FaultKind::Qtest(error),
         };
         Fault::new(kind).of(operation, location).raise()

@@ -175,7 +175,7 @@ fn a_refusal_names_the_operation_and_the_line() {
     let FaultKind::Qtest(error) = fault.kind() else {
         panic!("{fault:?}");
     };
-    assert!(matches!(error.kind(), ErrorKind::Failed { .. }));
+    assert!(matches!(error.kind(), ErrorKind::UnknownDevice { .. }));
     assert_eq!(fault.location().line(), line);
     assert!(
         fault

@@ -1,7 +1,9 @@
 //! [`LaunchError`]: why a machine did not start, in QEMU's words and ours.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use super::Launch;
@@ -231,6 +233,11 @@ impl Attempt<'_> {
                 LaunchErrorKind::BadOption,
                 format!("QEMU {name} declines: {}", words.trim()),
             ),
+            // The C library hands what the kernel does not take for a program to a shell, which then fails.
+            _ if !is_program(&self.qemu.program) => (
+                LaunchErrorKind::NotAQemu,
+                format!("{} is not a program", self.qemu.program.display()),
+            ),
             _ => (
                 LaunchErrorKind::ExitedAtOnce,
                 format!(
@@ -261,6 +268,15 @@ impl Attempt<'_> {
             LaunchErrorKind::ExitedAtOnce => Some("is it a QEMU?".into()),
             _ => None,
         }
+    }
+}
+
+/// Whether a file begins as programs and scripts do; also if that can't be told.
+fn is_program(path: &Path) -> bool {
+    let mut beginning = [0; 4];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut beginning)) {
+        Ok(()) => beginning == *b"\x7fELF" || beginning.starts_with(b"#!"),
+        Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::process::{Process, Spawn};
 use crate::vm::{Parts, Vm};
 
 /// How long a VMM that has closed its sockets may take to be gone.
-const DEATH_TIME: Duration = Duration::from_secs(5);
+const DEATH_TIME: Duration = Duration::from_secs(1);
 
 /// How to start a machine; nothing that the machine itself can see.
 #[derive(Clone, Debug)]
@@ -101,8 +101,8 @@ impl Qemu {
         session.set_deadline(Some(begin + options.deadline));
         if let Err(error) = session.endianness() {
             let end = match error.kind() {
-                ErrorKind::TimedOut { .. } => Instant::now(),
-                _ => Instant::now() + DEATH_TIME,
+                ErrorKind::Closed { .. } | ErrorKind::Io(_) => Instant::now() + DEATH_TIME,
+                _ => Instant::now(),
             };
             return Err(match process.wait(end) {
                 Some(_) => attempt.ended(process.report(false)),
