@@ -178,7 +178,7 @@ impl Qmp {
             })
             .map_err(|kind| {
                 self.session.failed(Error::new(
-                    format!("wait for the {}", filter.describe()),
+                    &format!("wait for the {}", filter.describe()),
                     kind,
                 ))
             })

@@ -36,7 +36,7 @@ impl fmt::Display for ErrorClass {
             Self::DeviceNotActive => f.write_str("DeviceNotActive"),
             Self::DeviceNotFound => f.write_str("DeviceNotFound"),
             Self::KVMMissingCap => f.write_str("KVMMissingCap"),
-            Self::Other(class) => f.write_str(class),
+            Self::Other(class) => f.write_str(&printable(class)),
         }
     }
 }
@@ -64,9 +64,9 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(attempt: impl Into<String>, kind: ErrorKind) -> Self {
+    pub(crate) fn new(attempt: &str, kind: ErrorKind) -> Self {
         Self {
-            attempt: attempt.into(),
+            attempt: printable(attempt),
             command: None,
             kind: Box::new(kind),
         }
@@ -74,7 +74,7 @@ impl Error {
 
     pub(crate) fn of_command(name: &str, kind: ErrorKind) -> Self {
         Self {
-            attempt: format!("execute `{name}`"),
+            attempt: format!("execute `{}`", printable(name)),
             command: Some(name.to_owned()),
             kind: Box::new(kind),
         }
@@ -113,7 +113,10 @@ pub enum ErrorKind {
     Refused(CommandError),
 
     /// The reply does not have the shape of the command's reply type. The connection stays usable.
-    #[error("the reply does not fit its type: {problem}, in `{reply}`")]
+    #[error(
+        "the reply does not fit its type: {}, in `{reply}`",
+        printable(problem)
+    )]
     Mismatch {
         /// What did not fit.
         problem: String,
@@ -122,7 +125,7 @@ pub enum ErrorKind {
     },
 
     /// The command can't be put into a message, and was not sent. The connection stays usable.
-    #[error("the command was not sent: {problem}")]
+    #[error("the command was not sent: {}", printable(problem))]
     Invalid {
         /// Why not.
         problem: String,
@@ -169,7 +172,10 @@ pub enum ErrorKind {
     },
 
     /// What arrived first is not a QMP greeting.
-    #[error("the peer does not speak QMP: {problem}; it sent `{line}`")]
+    #[error(
+        "the peer does not speak QMP: {}; it sent `{line}`",
+        printable(problem)
+    )]
     NotQmp {
         /// What it may be instead.
         problem: String,
@@ -178,7 +184,10 @@ pub enum ErrorKind {
     },
 
     /// A message is not QMP.
-    #[error("the peer sent a message that is not QMP: {problem}, in `{line}`")]
+    #[error(
+        "the peer sent a message that is not QMP: {}, in `{line}`",
+        printable(problem)
+    )]
     Malformed {
         /// What is wrong with it.
         problem: String,

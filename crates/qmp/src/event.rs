@@ -56,7 +56,7 @@ impl Event {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         T::deserialize(&self.data).map_err(|error| {
             Error::new(
-                format!("decode the data of the event {}", self.name),
+                &format!("decode the data of the event {}", self.name),
                 ErrorKind::Mismatch {
                     problem: error.to_string(),
                     reply: excerpt(self.data.to_string().as_bytes()),

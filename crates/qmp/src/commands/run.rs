@@ -12,7 +12,7 @@ plain_commands! {
     /// Lets them run again. Event: `RESUME`.
     Cont = "cont" -> Empty;
 
-    /// Asks for a reset of the machine, which comes after the reply. Event: `RESET`.
+    /// Asks for a reset of the machine. It is done when the event `RESET` comes, which may be before or after the reply.
     SystemReset = "system_reset" -> Empty;
 
     /// Presses the power button. Event: `POWERDOWN`.

@@ -129,6 +129,8 @@ fn a_description_cannot_play_with_the_terminal() {
         error.to_string(),
         "failed to execute `stop`: \\u{1b}[2Jgone\\r\\nnext (GenericError)"
     );
+    let error = failure(|peer, command| peer.refuse(command, "\x1bc", ""));
+    assert_eq!(error.to_string(), "failed to execute `stop`:  (\\u{1b}c)");
 }
 
 #[test]
