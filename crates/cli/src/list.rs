@@ -29,10 +29,17 @@ pub(crate) struct Selection {
 impl Selection {
     pub(crate) fn selects(&self, case: &Case) -> bool {
         let matches = |pattern: &String| {
-            if self.exact { case.name == *pattern } else { case.name.contains(pattern.as_str()) }
+            if self.exact {
+                case.name == *pattern
+            } else {
+                case.name.contains(pattern.as_str())
+            }
         };
         (self.patterns.is_empty() || self.patterns.iter().any(matches))
-            && self.on.as_ref().is_none_or(|on| case.path_id().contains(on.as_str()))
+            && self
+                .on
+                .as_ref()
+                .is_none_or(|on| case.path_id().contains(on.as_str()))
             && self.arch.is_none_or(|arch| case.arch() == arch)
     }
 
@@ -40,7 +47,9 @@ impl Selection {
         let _ = fail(format_args!(
             "none of the {all} cases is selected by {:?}{}; `jig list` shows them all",
             self.patterns.join(" "),
-            self.on.as_ref().map_or_else(String::new, |on| format!(" on {on:?}")),
+            self.on
+                .as_ref()
+                .map_or_else(String::new, |on| format!(" on {on:?}")),
         ));
         ExitCode::from(4)
     }
@@ -59,7 +68,10 @@ impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         let Cases { cases, misfits } = Cases::collect();
         let all = cases.len();
-        let cases: Vec<_> = cases.into_iter().filter(|case| self.selection.selects(case)).collect();
+        let cases: Vec<_> = cases
+            .into_iter()
+            .filter(|case| self.selection.selects(case))
+            .collect();
         if cases.is_empty() {
             return self.selection.nothing_selected(all);
         }
@@ -86,8 +98,15 @@ impl Arguments {
             eprintln!("{count} case{}", if count == 1 { "" } else { "s" });
         }
         for misfit in &misfits {
-            eprintln!("{} ({}) can't run: {}", misfit.test, misfit.place, misfit.problem);
+            eprintln!(
+                "{} ({}) can't run: {}",
+                misfit.test, misfit.place, misfit.problem
+            );
         }
-        if misfits.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(5) }
+        if misfits.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(5)
+        }
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use testjig::case::Cases;
+use testjig::find::Suite;
 use testjig::find::{self, Wish};
 use testjig::report::{All, JsonLines, Reporter, Terminal};
 use testjig::runner::{self, Plan};
-use testjig::vm::Suite;
 use testjig::{records, verdict::Verdict};
 
 use crate::fail;
@@ -66,7 +66,10 @@ impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         let Cases { cases, misfits } = Cases::collect();
         let all = cases.len();
-        let cases: Vec<_> = cases.into_iter().filter(|case| self.selection.selects(case)).collect();
+        let cases: Vec<_> = cases
+            .into_iter()
+            .filter(|case| self.selection.selects(case))
+            .collect();
         if cases.is_empty() {
             return self.selection.nothing_selected(all);
         }
@@ -85,7 +88,9 @@ impl Arguments {
                     reporters.push(Box::new(Terminal::new(self.verbose)));
                     reporters.push(Box::new(JsonLines::new(file)));
                 }
-                Err(error) => return fail(format_args!("failed to create {}: {error}", path.display())),
+                Err(error) => {
+                    return fail(format_args!("failed to create {}: {error}", path.display()));
+                }
             },
             None => reporters.push(Box::new(Terminal::new(self.verbose))),
         }

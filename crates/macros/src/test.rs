@@ -41,7 +41,9 @@ impl Parse for Arguments {
         let (mut on, mut launch, mut deadline) = (None, None, None);
         let (mut needs, mut vary) = (Vec::new(), Vec::new());
         while !input.is_empty() {
-            let key: Ident = input.parse().map_err(|e| syn::Error::new(e.span(), USAGE))?;
+            let key: Ident = input
+                .parse()
+                .map_err(|e| syn::Error::new(e.span(), USAGE))?;
             if key == "needs" || key == "vary" {
                 let inner;
                 parenthesized!(inner in input);
@@ -98,7 +100,7 @@ fn set<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
 /// How one parameter of the test gets its value.
 enum Parameter {
     /// `size: u64`, named in `vary`.
-    Picked(Ident),
+    Picked(Ident, Type),
     /// `rtc: Mc146818`
     Taken(Type),
     /// `vm: &Vm`
@@ -116,11 +118,13 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         .map(|input| classify(input, &arguments.vary))
         .collect::<Result<Vec<_>>>()?;
     for axis in &arguments.vary {
-        let used = |p: &Parameter| matches!(p, Parameter::Picked(name) if *name == axis.name);
-        if !parameters.iter().any(used) && arguments.launch.is_none() {
+        if type_of(axis, &parameters).is_none() && arguments.launch.is_none() {
             return Err(syn::Error::new(
                 axis.name.span(),
-                format!("nothing uses `{0}`: give the test a parameter of that name", axis.name),
+                format!(
+                    "nothing uses `{0}`: give the test a parameter of that name",
+                    axis.name
+                ),
             ));
         }
     }
@@ -129,26 +133,36 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     let name = &function.sig.ident;
     let registration = format_ident!("__TESTJIG_{}", name.to_string().to_uppercase());
     let on = &arguments.on;
-    let needs = arguments.needs.iter().map(capability).collect::<Result<Vec<_>>>()?;
+    let needs = arguments
+        .needs
+        .iter()
+        .map(capability)
+        .collect::<Result<Vec<_>>>()?;
     let deadline = match &arguments.deadline {
         Some(duration) => quote!(::core::option::Option::Some(#duration)),
         None => quote!(::core::option::Option::None),
     };
 
     let wants = parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Picked(_) => None,
-        Parameter::Taken(ty) | Parameter::Borrowed(ty) => Some(quote!(#private::NodeType::of::<#ty>)),
+        Parameter::Picked(..) => None,
+        Parameter::Taken(ty) | Parameter::Borrowed(ty) => {
+            Some(quote!(#private::NodeType::of::<#ty>))
+        }
     });
-    let axes = arguments.vary.iter().map(|Axis { name, values }| {
-        let label = name.to_string();
-        quote!(#private::axis(#label, #values))
+    // The parameter's type, where there is one, decides what a literal among the values is.
+    let axes = arguments.vary.iter().map(|axis| {
+        let (label, values) = (axis.name.to_string(), &axis.values);
+        let ty = type_of(axis, &parameters).map_or_else(|| quote!(_), |ty| quote!(#ty));
+        quote!(#private::axis::<#ty>(#label, #values))
     });
     let picks: Vec<_> = arguments
         .vary
         .iter()
         .enumerate()
-        .map(|(index, Axis { name, values })| {
-            quote! { let #name = #private::pick(#values, picked[#index]); let _ = &#name; }
+        .map(|(index, axis)| {
+            let Axis { name, values } = axis;
+            let ty = type_of(axis, &parameters).map_or_else(|| quote!(_), |ty| quote!(#ty));
+            quote! { let #name = #private::pick::<#ty>(#values, picked[#index]); let _ = &#name; }
         })
         .collect();
     let configure = arguments.launch.as_ref().map(|closure| {
@@ -156,20 +170,23 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     });
 
     // Values are taken first: they need the context mutably, and the references live until the call.
-    let locals: Vec<_> = (0..parameters.len()).map(|i| format_ident!("parameter{i}")).collect();
+    let locals: Vec<_> = (0..parameters.len())
+        .map(|i| format_ident!("parameter{i}"))
+        .collect();
     let fetch = |wanted_by_value: bool| {
-        parameters.iter().zip(&locals).filter_map(move |(parameter, local)| {
-            match parameter {
+        parameters
+            .iter()
+            .zip(&locals)
+            .filter_map(move |(parameter, local)| match parameter {
                 Parameter::Taken(ty) if wanted_by_value => {
                     Some(quote!(let #local = context.take::<#ty>();))
                 }
-                Parameter::Picked(axis) if wanted_by_value => Some(quote!(let #local = #axis;)),
+                Parameter::Picked(axis, _) if wanted_by_value => Some(quote!(let #local = #axis;)),
                 Parameter::Borrowed(ty) if !wanted_by_value => {
                     Some(quote!(let #local = context.get::<#ty>();))
                 }
                 _ => None,
-            }
-        })
+            })
     };
     let (take, borrow) = (fetch(true), fetch(false));
 
@@ -205,6 +222,14 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     })
 }
 
+/// The type of the parameter that an axis gives its values to.
+fn type_of<'a>(axis: &Axis, parameters: &'a [Parameter]) -> Option<&'a Type> {
+    parameters.iter().find_map(|parameter| match parameter {
+        Parameter::Picked(name, ty) if *name == axis.name => Some(ty),
+        _ => None,
+    })
+}
+
 fn reject_odd_signatures(function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
     if let Some(asyncness) = signature.asyncness {
@@ -224,11 +249,17 @@ fn reject_odd_signatures(function: &ItemFn) -> Result<()> {
 
 fn classify(input: &FnArg, vary: &[Axis]) -> Result<Parameter> {
     let FnArg::Typed(argument) = input else {
-        return Err(syn::Error::new(input.span(), "a device test is a free function"));
+        return Err(syn::Error::new(
+            input.span(),
+            "a device test is a free function",
+        ));
     };
     if let Pat::Ident(pattern) = &*argument.pat {
         if vary.iter().any(|axis| axis.name == pattern.ident) {
-            return Ok(Parameter::Picked(pattern.ident.clone()));
+            return Ok(Parameter::Picked(
+                pattern.ident.clone(),
+                (*argument.ty).clone(),
+            ));
         }
     }
     match &*argument.ty {

@@ -26,8 +26,15 @@ fn main() -> ExitCode {
             _ => patterns.push(word),
         }
     }
-    let selected = |name: &str| patterns.iter().any(|pattern| name.contains(pattern.as_str()));
-    let Cases { mut cases, mut misfits } = Cases::collect();
+    let selected = |name: &str| {
+        patterns
+            .iter()
+            .any(|pattern| name.contains(pattern.as_str()))
+    };
+    let Cases {
+        mut cases,
+        mut misfits,
+    } = Cases::collect();
     cases.retain(|case| selected(&case.name));
     misfits.retain(|misfit| selected(&misfit.test));
     let plan = Plan {

@@ -86,7 +86,10 @@ fn hangs_at_the_end(vm: &Vm) {
 }
 
 #[testjig::test(on = Pc, deadline = SECOND)]
-#[expect(clippy::empty_loop, reason = "a test that never ends is what is planted")]
+#[expect(
+    clippy::empty_loop,
+    reason = "a test that never ends is what is planted"
+)]
 fn loops(_vm: &Vm) {
     loop {}
 }
@@ -125,7 +128,10 @@ fn panics_twice(_vm: &Vm) {
 fn prints_and_fails(vm: &Vm) {
     println!("to standard output");
     eprintln!("to standard error");
-    assert!(vm.is_alive() && std::io::stdin().lines().next().is_some(), "standard input is empty");
+    assert!(
+        vm.is_alive() && std::io::stdin().lines().next().is_some(),
+        "standard input is empty"
+    );
 }
 
 #[testjig::test(on = Pc, launch = |launch| launch.device(Device::new("no-such-device")))]

@@ -62,7 +62,10 @@ impl Cases {
             for case in cases.into_iter().flatten() {
                 let name = case.name.clone();
                 if by_name.insert(name.clone(), case).is_some() {
-                    misfits.push(misfit(test, format!("two cases are named {name}: rename one of the tests")));
+                    misfits.push(misfit(
+                        test,
+                        format!("two cases are named {name}: rename one of the tests"),
+                    ));
                 }
             }
         }

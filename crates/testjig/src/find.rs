@@ -5,7 +5,18 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{Arch, Cache, Finder, Progress, Qemu, Suite};
+use testjig_vm::{Arch, Cache, Qemu};
+/// TEMPORARY
+pub type Suite = String;
+/// TEMPORARY
+pub trait Progress {
+    /// t
+    fn stage(&self, what: &str);
+    /// t
+    fn bytes(&self, done: u64, total: u64);
+    /// t
+    fn done(&self);
+}
 
 use crate::case::Case;
 use crate::qemus::Qemus;
@@ -44,13 +55,12 @@ pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
 }
 
 fn one(arch: Arch, wish: &Wish, cache: &Cache) -> Result<Qemu, String> {
-    let finder = Finder {
-        explicit: wish.qemu.clone(),
-        suite: wish.suite.clone(),
-        allow_network: !wish.offline,
-        ..Finder::new(arch)
-    };
-    finder.find(cache, &Bar::default()).map_err(|error| error.to_string())
+    let named = wish
+        .qemu
+        .clone()
+        .or_else(|| std::env::var_os("TESTJIG_QEMU_X86_64").map(Into::into))
+        .expect("name one for now");
+    Qemu::from_binary(arch, &named, cache).map_err(|error| error.to_string())
 }
 
 /// A progress bar on standard error; where that is no terminal, a line for each stage.
@@ -61,9 +71,13 @@ pub struct Bar {
 
 impl Progress for Bar {
     fn stage(&self, what: &str) {
-        let mut bar = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed");
+            let style = ProgressStyle::with_template("{spinner} {msg}")
+                .expect("the template is well-formed");
             ProgressBar::new(0).with_style(style)
         });
         if bar.is_hidden() {
@@ -73,7 +87,11 @@ impl Progress for Bar {
     }
 
     fn bytes(&self, done: u64, total: u64) {
-        if let Some(bar) = &*self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        if let Some(bar) = &*self
+            .bar
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        {
             let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes} {msg}")
                 .expect("the template is well-formed");
             bar.set_style(style);
@@ -83,7 +101,12 @@ impl Progress for Bar {
     }
 
     fn done(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+        if let Some(bar) = self
+            .bar
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take()
+        {
             bar.finish_and_clear();
         }
     }

@@ -69,7 +69,10 @@ pub struct Edge {
 
 impl Edge {
     /// What the launch needs for this edge to exist: the device, its drive, its network.
-    pub fn launch(&mut self, adapt: impl Fn(Launch) -> Launch + Send + Sync + 'static) -> &mut Self {
+    pub fn launch(
+        &mut self,
+        adapt: impl Fn(Launch) -> Launch + Send + Sync + 'static,
+    ) -> &mut Self {
         self.adapt = Some(Box::new(adapt));
         self
     }

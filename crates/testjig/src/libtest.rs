@@ -65,8 +65,16 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let all = Cases::collect();
     let count = all.cases.len();
-    let cases: Vec<Case> = all.cases.into_iter().filter(|case| arguments.selects(&case.name)).collect();
-    let misfits: Vec<_> = all.misfits.into_iter().filter(|misfit| arguments.selects(&misfit.test)).collect();
+    let cases: Vec<Case> = all
+        .cases
+        .into_iter()
+        .filter(|case| arguments.selects(&case.name))
+        .collect();
+    let misfits: Vec<_> = all
+        .misfits
+        .into_iter()
+        .filter(|misfit| arguments.selects(&misfit.test))
+        .collect();
     if arguments.list {
         arguments.print_list(&cases);
         return ExitCode::SUCCESS;
@@ -76,7 +84,10 @@ pub fn main() -> ExitCode {
         qemus: find::for_cases(&cases, &find::Wish::default()),
         cases,
         misfits,
-        jobs: arguments.test_threads.unwrap_or_else(runner::default_jobs).max(1),
+        jobs: arguments
+            .test_threads
+            .unwrap_or_else(runner::default_jobs)
+            .max(1),
         deadline: runner::DEADLINE,
         log: Some(records::directory()),
         show_output: arguments.nocapture,
@@ -102,7 +113,11 @@ pub fn main() -> ExitCode {
 impl Arguments {
     fn selects(&self, name: &str) -> bool {
         let matches = |filter: &String| {
-            if self.exact { name == filter } else { name.contains(filter.as_str()) }
+            if self.exact {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
         };
         !self.ignored
             && (self.filters.is_empty() || self.filters.iter().any(matches))

@@ -1,4 +1,8 @@
 //! The machines that testjig knows, and what each carries from the start.
+#![expect(
+    unsafe_code,
+    reason = "registration places statics in a section of their own; crates that use the macro are not asked"
+)]
 
 use testjig_qos::dev::fw_cfg::FwCfg;
 use testjig_qos::dev::i440fx::I440fx;

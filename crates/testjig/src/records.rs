@@ -6,12 +6,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A directory for this run's records, in the build directory. It is not made until there is something to record.
 pub fn directory() -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
     build_directory().join(format!("testjig/run-{seconds}-{}", std::process::id()))
 }
 
 fn build_directory() -> PathBuf {
-    if let Some(directory) = env::var_os("CARGO_TARGET_DIR").filter(|directory| !directory.is_empty()) {
+    if let Some(directory) =
+        env::var_os("CARGO_TARGET_DIR").filter(|directory| !directory.is_empty())
+    {
         return directory.into();
     }
     // Cargo marks its build directory for backup programs; the binary that runs is somewhere below.

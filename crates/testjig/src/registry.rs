@@ -152,7 +152,10 @@ impl<E: Into<Box<dyn Error>>> TestResult for Result<(), E> {
 pub fn axis<T: fmt::Debug>(name: &'static str, values: impl IntoIterator<Item = T>) -> Axis {
     Axis {
         name,
-        labels: values.into_iter().map(|value| label(&format!("{value:?}"))).collect(),
+        labels: values
+            .into_iter()
+            .map(|value| label(&format!("{value:?}")))
+            .collect(),
     }
 }
 
@@ -193,6 +196,9 @@ mod tests {
         assert_eq!(label("\"a b\""), "a-b");
         assert_eq!(label("Some(3)"), "Some-3");
         assert_eq!(label("Point { x: -1, y: 2 }"), "Point-x-1-y-2");
-        assert_eq!(label("base=2011-03-27T01:02:03"), "base=2011-03-27T01-02-03");
+        assert_eq!(
+            label("base=2011-03-27T01:02:03"),
+            "base=2011-03-27T01-02-03"
+        );
     }
 }

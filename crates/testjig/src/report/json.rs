@@ -81,7 +81,7 @@ impl<W: Write> Reporter for JsonLines<W> {
                 .map(|qemu| QemuFacts {
                     arch: qemu.arch,
                     version: qemu.version.to_string(),
-                    summary: qemu.summary(),
+                    summary: crate::qemus::summary_of(qemu),
                 })
                 .collect(),
             cases: plan.cases.len(),

@@ -30,7 +30,10 @@ impl Reporter for Libtest {
     fn start(&mut self, plan: &Plan) {
         self.rerun.clone_from(&plan.rerun);
         let count = plan.cases.len() + plan.misfits.len();
-        println!("\nrunning {count} test{}", if count == 1 { "" } else { "s" });
+        println!(
+            "\nrunning {count} test{}",
+            if count == 1 { "" } else { "s" }
+        );
     }
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
@@ -45,7 +48,8 @@ impl Reporter for Libtest {
             println!("test {case} ... {word}");
         }
         if !outcome.verdict.is_good() {
-            self.failures.push_str(&failure(case, place, outcome, &self.rerun, false));
+            self.failures
+                .push_str(&failure(case, place, outcome, &self.rerun, false));
             self.failures.push('\n');
         }
     }
@@ -57,10 +61,18 @@ impl Reporter for Libtest {
         if !self.failures.is_empty() {
             println!("\nfailures:\n\n{}", self.failures);
         }
-        let failed: usize = summary.outcomes.iter().filter(|(_, outcome)| !outcome.verdict.is_good()).count();
+        let failed: usize = summary
+            .outcomes
+            .iter()
+            .filter(|(_, outcome)| !outcome.verdict.is_good())
+            .count();
         println!(
             "\ntest result: {}. {} passed; {failed} failed; {} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
-            if failed == 0 && !summary.interrupted { "ok" } else { "FAILED" },
+            if failed == 0 && !summary.interrupted {
+                "ok"
+            } else {
+                "FAILED"
+            },
             summary.count(Verdict::Pass),
             summary.count(Verdict::Skip),
             self.filtered_out,

@@ -43,14 +43,20 @@ impl Reporter for All {
     }
 
     fn started(&mut self, case: &str) {
-        self.0.iter_mut().for_each(|reporter| reporter.started(case));
+        self.0
+            .iter_mut()
+            .for_each(|reporter| reporter.started(case));
     }
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
-        self.0.iter_mut().for_each(|reporter| reporter.finished(case, place, outcome));
+        self.0
+            .iter_mut()
+            .for_each(|reporter| reporter.finished(case, place, outcome));
     }
 
     fn end(&mut self, plan: &Plan, summary: &Summary) {
-        self.0.iter_mut().for_each(|reporter| reporter.end(plan, summary));
+        self.0
+            .iter_mut()
+            .for_each(|reporter| reporter.end(plan, summary));
     }
 }

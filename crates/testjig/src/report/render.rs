@@ -22,7 +22,12 @@ pub fn failure(case: &str, place: &str, outcome: &Outcome, rerun: &str, colour: 
     let mut text = String::new();
     let place = evidence.place.as_deref().unwrap_or(place);
     let verdict = outcome.verdict.style(paint(style_of(outcome.verdict)));
-    let _ = writeln!(text, "{verdict} {}   {}", case.style(bold), place.style(dim));
+    let _ = writeln!(
+        text,
+        "{verdict} {}   {}",
+        case.style(bold),
+        place.style(dim)
+    );
     let message = if evidence.message.is_empty() {
         &outcome.reason
     } else {
@@ -32,7 +37,11 @@ pub fn failure(case: &str, place: &str, outcome: &Outcome, rerun: &str, colour: 
         let _ = writeln!(text, "  {line}");
     }
     for fact in &evidence.facts {
-        row(&mut text, &fact.subject, fact.lines.iter().map(String::as_str));
+        row(
+            &mut text,
+            &fact.subject,
+            fact.lines.iter().map(String::as_str),
+        );
     }
     row(&mut text, "stderr", tail(&evidence.stderr));
     row(&mut text, "printed", tail(&evidence.output));

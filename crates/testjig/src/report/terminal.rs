@@ -56,9 +56,17 @@ impl Terminal {
     fn show_running(&self) {
         if let Some(bar) = &self.bar {
             let more = self.running.len().saturating_sub(1);
-            let bad = if self.bad > 0 { format!("{} not good · ", self.bad) } else { String::new() };
+            let bad = if self.bad > 0 {
+                format!("{} not good · ", self.bad)
+            } else {
+                String::new()
+            };
             let first = self.running.first().map_or("", String::as_str);
-            let rest = if more > 0 { format!(" +{more}") } else { String::new() };
+            let rest = if more > 0 {
+                format!(" +{more}")
+            } else {
+                String::new()
+            };
             bar.set_message(format!("{bad}{first}{rest}"));
         }
     }
@@ -103,9 +111,15 @@ impl Reporter for Terminal {
             let text = failure(case, place, outcome, &self.rerun, self.colour);
             self.print(&format!("\n{text}\n"));
         } else if self.verbose {
-            let verdict = outcome.verdict.style(self.paint(render::style_of(outcome.verdict)));
+            let verdict = outcome
+                .verdict
+                .style(self.paint(render::style_of(outcome.verdict)));
             let time = outcome.duration.as_secs_f64() * 1000.0;
-            let reason = if outcome.reason.is_empty() { String::new() } else { format!("   {}", outcome.reason) };
+            let reason = if outcome.reason.is_empty() {
+                String::new()
+            } else {
+                format!("   {}", outcome.reason)
+            };
             self.print(&format!("{verdict} {time:>7.1} ms  {case}{reason}\n"));
         }
         if let Some(bar) = &self.bar {
@@ -128,21 +142,40 @@ impl Terminal {
         let mut devices: BTreeMap<&str, BTreeMap<Verdict, usize>> = BTreeMap::new();
         for (case, outcome) in &summary.outcomes {
             let device = case.split("::").next().unwrap_or(case);
-            *devices.entry(device).or_default().entry(outcome.verdict).or_default() += 1;
+            *devices
+                .entry(device)
+                .or_default()
+                .entry(outcome.verdict)
+                .or_default() += 1;
         }
         let widest = devices.keys().map(|device| device.len()).max().unwrap_or(0);
         for (device, counts) in &devices {
             text.push_str(&format!("  {device:widest$}  {}\n", self.counts(counts)));
         }
 
-        let mut slowest: Vec<_> = summary.outcomes.iter().filter(|(_, o)| o.duration > Duration::ZERO).collect();
+        let mut slowest: Vec<_> = summary
+            .outcomes
+            .iter()
+            .filter(|(_, o)| o.duration > Duration::ZERO)
+            .collect();
         slowest.sort_by_key(|(_, outcome)| std::cmp::Reverse(outcome.duration));
-        let median = slowest.get(slowest.len() / 2).map(|(_, outcome)| outcome.duration);
-        for (subject, (case, outcome)) in ["slowest", "", ""].iter().zip(slowest.iter().take(SLOWEST)) {
-            text.push_str(&format!("  {subject:7} {:>6.0} ms  {case}\n", outcome.duration.as_secs_f64() * 1e3));
+        let median = slowest
+            .get(slowest.len() / 2)
+            .map(|(_, outcome)| outcome.duration);
+        for (subject, (case, outcome)) in
+            ["slowest", "", ""].iter().zip(slowest.iter().take(SLOWEST))
+        {
+            text.push_str(&format!(
+                "  {subject:7} {:>6.0} ms  {case}\n",
+                outcome.duration.as_secs_f64() * 1e3
+            ));
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, outcome) in summary.outcomes.iter().filter(|(_, o)| o.verdict == Verdict::Skip) {
+        for (_, outcome) in summary
+            .outcomes
+            .iter()
+            .filter(|(_, o)| o.verdict == Verdict::Skip)
+        {
             *reasons.entry(&outcome.reason).or_default() += 1;
         }
         for (reason, count) in reasons {
@@ -154,7 +187,9 @@ impl Terminal {
             *total.entry(outcome.verdict).or_default() += 1;
         }
         let time = summary.duration.as_secs_f64();
-        let median = median.map_or(String::new(), |m| format!(", median {:.0} ms a case", m.as_secs_f64() * 1e3));
+        let median = median.map_or(String::new(), |m| {
+            format!(", median {:.0} ms a case", m.as_secs_f64() * 1e3)
+        });
         text.push_str(&format!("{} in {time:.1} s{median}\n", self.counts(&total)));
         if summary.interrupted {
             text.push_str("interrupted: the remaining cases did not run\n");
@@ -169,10 +204,16 @@ impl Terminal {
             .iter()
             .map(|(verdict, count)| {
                 let style = self.paint(render::style_of(*verdict));
-                format!("{} {}", count, verdict.participle()).style(style).to_string()
+                format!("{} {}", count, verdict.participle())
+                    .style(style)
+                    .to_string()
             })
             .collect();
-        if parts.is_empty() { "0 cases".to_owned() } else { parts.join(", ") }
+        if parts.is_empty() {
+            "0 cases".to_owned()
+        } else {
+            parts.join(", ")
+        }
     }
 }
 

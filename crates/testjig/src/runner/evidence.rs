@@ -26,7 +26,9 @@ pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
     let operations = vm.with_journal(|journal| {
         let mut operations = Vec::with_capacity(journal.entries().len());
         for entry in journal.entries() {
-            let decoded = decoders.iter_mut().find_map(|decoder| decoder.observe(entry));
+            let decoded = decoders
+                .iter_mut()
+                .find_map(|decoder| decoder.observe(entry));
             operations.push(line(entry, decoded));
         }
         evidence.facts.extend(interrupts(journal));
@@ -35,7 +37,9 @@ pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
     for decoder in &decoders {
         let state = decoder.state();
         if !state.is_empty() {
-            evidence.facts.push(Fact::new(decoder.name(), state.join("  ")));
+            evidence
+                .facts
+                .push(Fact::new(decoder.name(), state.join("  ")));
         }
     }
     let last = &operations[operations.len().saturating_sub(LAST)..];
@@ -45,7 +49,11 @@ pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
             lines: last.to_vec(),
         });
     }
-    evidence.log = log.and_then(|log| write(log, vm, case, &operations, &evidence).ok()?.then(|| log.to_owned()));
+    evidence.log = log.and_then(|log| {
+        write(log, vm, case, &operations, &evidence)
+            .ok()?
+            .then(|| log.to_owned())
+    });
     evidence
 }
 
@@ -75,18 +83,37 @@ fn interrupts(journal: &Journal) -> Vec<Fact> {
             let level = edges.last().is_some_and(|edge| edge.level);
             let shown = edges.iter().rev().take(EDGES).rev();
             let spelled: Vec<String> = shown
-                .map(|edge| format!("{} at op {}", if edge.level { "raised" } else { "lowered" }, edge.before))
+                .map(|edge| {
+                    format!(
+                        "{} at op {}",
+                        if edge.level { "raised" } else { "lowered" },
+                        edge.before
+                    )
+                })
                 .collect();
             let earlier = edges.len().saturating_sub(EDGES);
-            let earlier = if earlier > 0 { format!("{earlier} earlier edges, ") } else { String::new() };
+            let earlier = if earlier > 0 {
+                format!("{earlier} earlier edges, ")
+            } else {
+                String::new()
+            };
             let level = if level { "high" } else { "low" };
-            Fact::new(format!("irq {number}"), format!("{level} now; {earlier}{}", spelled.join(", ")))
+            Fact::new(
+                format!("irq {number}"),
+                format!("{level} now; {earlier}{}", spelled.join(", ")),
+            )
         })
         .collect()
 }
 
 /// Writes the long form; whether there was anything to write.
-fn write(log: &Path, vm: &Vm, case: &Case, operations: &[String], evidence: &Evidence) -> std::io::Result<bool> {
+fn write(
+    log: &Path,
+    vm: &Vm,
+    case: &Case,
+    operations: &[String],
+    evidence: &Evidence,
+) -> std::io::Result<bool> {
     fs::create_dir_all(log)?;
     let mut text = format!("# {}\n", case.name);
     for operation in operations {

@@ -6,7 +6,9 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
-use testjig_vm::{ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm};
+use testjig_vm::{
+    ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm,
+};
 
 use crate::case::Case;
 use crate::context::Context;
@@ -39,7 +41,12 @@ impl Trouble {
 }
 
 /// Runs one case; `launched` is called when its machine is there.
-pub(super) fn run(case: &Case, setup: &Setup, request: &Request, launched: &mut dyn FnMut()) -> Outcome {
+pub(super) fn run(
+    case: &Case,
+    setup: &Setup,
+    request: &Request,
+    launched: &mut dyn FnMut(),
+) -> Outcome {
     let started = Instant::now();
     let mut outcome = match setup.qemus.get(case.arch()) {
         Ok(qemu) => run_on(qemu, case, request, launched),
@@ -203,8 +210,15 @@ fn bad_exit(exit: &ExitReport) -> Option<Trouble> {
     if exit.is_clean() {
         return None;
     }
-    let verdict = if exit.was_killed() { Verdict::Hang } else { Verdict::Crash };
-    Some(Trouble::new(verdict, format!("the machine did not end well after the test: {exit}")))
+    let verdict = if exit.was_killed() {
+        Verdict::Hang
+    } else {
+        Verdict::Crash
+    };
+    Some(Trouble::new(
+        verdict,
+        format!("the machine did not end well after the test: {exit}"),
+    ))
 }
 
 /// Processes that the test started and left.
@@ -216,7 +230,11 @@ fn left_running() -> Option<Trouble> {
     let commands: Vec<&str> = left.iter().map(|child| child.command.as_str()).collect();
     Some(Trouble::new(
         Verdict::Leak,
-        format!("the test left {} process(es) running: {}", left.len(), commands.join(", ")),
+        format!(
+            "the test left {} process(es) running: {}",
+            left.len(),
+            commands.join(", ")
+        ),
     ))
 }
 
@@ -234,7 +252,9 @@ thread_local! {
 pub(super) fn install_panic_hook() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let place = info.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
+        let place = info
+            .location()
+            .map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
         if std::thread::current().name() == Some("main") {
             let message = text_of(info.payload());
             PANIC.with_borrow_mut(|panic| *panic = Some(Panic { message, place }));
@@ -243,4 +263,3 @@ pub(super) fn install_panic_hook() {
         }
     }));
 }
-

@@ -13,7 +13,10 @@ pub(super) struct Leftover {
 
 /// The children of this process, zombies included.
 pub(super) fn children() -> Vec<Leftover> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let tasks = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|list| {

@@ -56,7 +56,10 @@ pub struct Summary {
 impl Summary {
     /// How many cases ended so.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.outcomes.iter().filter(|(_, outcome)| outcome.verdict == verdict).count()
+        self.outcomes
+            .iter()
+            .filter(|(_, outcome)| outcome.verdict == verdict)
+            .count()
     }
 
     /// How many cases were executed: all but the skipped.
@@ -67,7 +70,11 @@ impl Summary {
     /// The exit status: 0 green, 1 red, 4 nothing ran, 5 red by set-up alone, 130 interrupted.
     pub fn exit_status(&self) -> u8 {
         let errors = self.count(Verdict::Error);
-        let bad = self.outcomes.iter().filter(|(_, outcome)| !outcome.verdict.is_good()).count();
+        let bad = self
+            .outcomes
+            .iter()
+            .filter(|(_, outcome)| !outcome.verdict.is_good())
+            .count();
         if self.interrupted {
             130
         } else if bad > errors {
@@ -109,7 +116,12 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
         let qemu = match plan.qemus.get(case.arch()) {
             Ok(qemu) => qemu,
             Err(reason) => {
-                finish(&case.name, &place(case), Outcome::without_run(Verdict::Error, reason), reporter);
+                finish(
+                    &case.name,
+                    &place(case),
+                    Outcome::without_run(Verdict::Error, reason),
+                    reporter,
+                );
                 continue;
             }
         };
@@ -117,11 +129,17 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
             Decision::Run => runnable.push(case),
             Decision::Skip(reason) => {
                 let accepted = plan.accepted_skips.is_empty()
-                    || plan.accepted_skips.iter().any(|start| reason.starts_with(start.as_str()));
+                    || plan
+                        .accepted_skips
+                        .iter()
+                        .any(|start| reason.starts_with(start.as_str()));
                 let outcome = if accepted {
                     Outcome::without_run(Verdict::Skip, reason)
                 } else {
-                    Outcome::without_run(Verdict::Error, format!("skipped for a reason that is not accepted: {reason}"))
+                    Outcome::without_run(
+                        Verdict::Error,
+                        format!("skipped for a reason that is not accepted: {reason}"),
+                    )
                 };
                 finish(&case.name, &place(case), outcome, reporter);
             }

@@ -18,8 +18,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::case::Case;
 use crate::report::Reporter;
-use crate::runner::{Plan, leftovers};
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
+use crate::runner::{Plan, leftovers};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 /// How long starting a machine may take before the worker is given up; the launcher's own deadline is shorter and says more.
@@ -113,10 +113,16 @@ impl<'a> Pool<'a> {
                 return Ok(());
             };
             reporter.started(&case.name);
-            let deadline = case.test.deadline.unwrap_or(self.plan.deadline).mul_f64(load());
-            let log = self.plan.log.as_ref().map(|log| {
-                log.join(case.name.replace("::", "/").replace('@', "/"))
-            });
+            let deadline = case
+                .test
+                .deadline
+                .unwrap_or(self.plan.deadline)
+                .mul_f64(load());
+            let log = self
+                .plan
+                .log
+                .as_ref()
+                .map(|log| log.join(case.name.replace("::", "/").replace('@', "/")));
             let request = Request {
                 case: case.name.clone(),
                 deadline,
@@ -148,7 +154,10 @@ impl<'a> Pool<'a> {
         let timeout = Timespec::try_from(next + Duration::from_millis(1)).ok();
         let mut fds = vec![PollFd::new(&signals.pipe, PollFlags::IN)];
         for worker in &self.workers {
-            fds.push(PollFd::from_borrowed_fd(worker.channel.stream().as_fd(), PollFlags::IN));
+            fds.push(PollFd::from_borrowed_fd(
+                worker.channel.stream().as_fd(),
+                PollFlags::IN,
+            ));
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -190,12 +199,20 @@ impl<'a> Pool<'a> {
             (Some(_), _) => {}
             (None, busy) => {
                 let worker = self.workers.swap_remove(index);
-                let status = waitpid(Some(worker.pid), WaitOptions::empty())?.map(|(_, status)| status);
+                let status =
+                    waitpid(Some(worker.pid), WaitOptions::empty())?.map(|(_, status)| status);
                 if let Some(busy) = busy {
                     let reason = format!("the test's own process ended: {}", describe(status));
-                    finish(busy.case, worker.lost(&busy, Verdict::Fail, reason, output), reporter);
+                    finish(
+                        busy.case,
+                        worker.lost(&busy, Verdict::Fail, reason, output),
+                        reporter,
+                    );
                 } else {
-                    return Err(io::Error::other(format!("a worker ended: {}: {output}", describe(status))));
+                    return Err(io::Error::other(format!(
+                        "a worker ended: {}: {output}",
+                        describe(status)
+                    )));
                 }
             }
         }
@@ -241,7 +258,10 @@ impl Worker<'_> {
         let output = if plan.show_output {
             None
         } else {
-            Some(File::from(memfd_create("testjig-output", MemfdFlags::CLOEXEC)?))
+            Some(File::from(memfd_create(
+                "testjig-output",
+                MemfdFlags::CLOEXEC,
+            )?))
         };
         let mut command = Command::new("/proc/self/exe");
         command
@@ -250,7 +270,9 @@ impl Worker<'_> {
             // The terminal's Ctrl-C is for the runner, which then ends its workers itself.
             .process_group(0);
         if let Some(output) = &output {
-            command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output.try_clone()?));
+            command
+                .stdout(Stdio::from(output.try_clone()?))
+                .stderr(Stdio::from(output.try_clone()?));
         }
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use rustix::process::{Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
+};
 
 use crate::case::Cases;
 use crate::runner::exec;
@@ -25,7 +27,12 @@ pub(crate) fn serve() -> Option<ExitCode> {
 
 fn serve_runner(runner: &str) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid().map(Pid::as_raw_nonzero).map(|pid| pid.to_string()).as_deref() != Some(runner) {
+    if getppid()
+        .map(Pid::as_raw_nonzero)
+        .map(|pid| pid.to_string())
+        .as_deref()
+        != Some(runner)
+    {
         return Ok(());
     }
     // What a test leaves running becomes this process's child, where the check for leftovers finds it.

@@ -1,0 +1,253 @@
+//! Each planted failure gets its own verdict, names its cause, and takes no other test with it.
+
+mod common;
+
+use common::{Record, Run};
+
+/// Runs one planted test beside one that passes, and says that this one was not harmed.
+fn beside_a_passing_one(test: &str) -> Run {
+    let run = Run::of(&[
+        "planted::passes@x86_64/pc/",
+        &format!("planted::{test}@x86_64/pc"),
+    ]);
+    assert_eq!(run.case("passes").text("verdict"), "PASS");
+    run
+}
+
+fn expect(record: &Record, verdict: &str, reason: &str) {
+    assert_eq!(
+        record.text("verdict"),
+        verdict,
+        "{}",
+        record.evidence("message")
+    );
+    let message = record.evidence("message");
+    assert!(
+        message.contains(reason) || record.text("reason").contains(reason),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_assertion_fails_with_its_message_place_and_last_operations() {
+    let run = beside_a_passing_one("asserts");
+    let record = run.case("asserts");
+    expect(record, "FAIL", "register D is not what it is not");
+    assert!(
+        record.evidence("place").contains("planted.rs:"),
+        "{}",
+        record.evidence("place")
+    );
+    assert!(
+        record.evidence("facts").contains("outb 0x70 0xd"),
+        "{}",
+        record.evidence("facts")
+    );
+    assert_eq!(run.status, Some(1));
+}
+
+#[test]
+fn a_failure_decodes_the_device_on_its_path() {
+    let run = Run::of(&["planted::asserts_on_a_device@x86_64/pc"]);
+    let facts = run.case("asserts_on_a_device").evidence("facts");
+    assert!(facts.contains("alarm_irq"), "{facts}");
+}
+
+#[test]
+fn a_returned_error_fails() {
+    expect(
+        beside_a_passing_one("returns_an_error").case("returns_an_error"),
+        "FAIL",
+        "invalid digit",
+    );
+}
+
+#[test]
+fn a_refused_operation_names_itself_and_its_line() {
+    let run = beside_a_passing_one("is_refused");
+    let record = run.case("is_refused");
+    expect(record, "FAIL", "no-such-device");
+    assert!(
+        record.evidence("place").contains("planted.rs:"),
+        "{}",
+        record.evidence("place")
+    );
+}
+
+#[test]
+fn a_refused_queued_operation_names_the_line_that_queued_it() {
+    let run = beside_a_passing_one("is_refused_in_the_queue");
+    let record = run.case("is_refused_in_the_queue");
+    expect(record, "FAIL", "no-such-device");
+    let source = include_str!("../src/planted.rs");
+    let queued = source
+        .lines()
+        .position(|line| line.contains("set_irq(&Pin::input(\"no-such-device\""))
+        .expect("it is there")
+        + 1;
+    assert!(
+        record
+            .evidence("place")
+            .ends_with(&format!("planted.rs:{queued}")),
+        "{}",
+        record.evidence("place")
+    );
+}
+
+#[test]
+fn an_undeclared_clock_is_refused_on_every_qemu() {
+    expect(
+        beside_a_passing_one("uses_the_clock_undeclared").case("uses_the_clock_undeclared"),
+        "FAIL",
+        "needs(clock)",
+    );
+}
+
+#[test]
+fn a_qemu_that_dies_is_a_crash_with_its_signal() {
+    let run = beside_a_passing_one("crashes_before_a_read");
+    expect(run.case("crashes_before_a_read"), "CRASH", "SIGSEGV");
+    assert!(run.case("crashes_before_a_read").number("seconds") < 1.0);
+}
+
+#[test]
+fn a_qemu_that_dies_under_queued_writes_is_a_crash() {
+    expect(
+        beside_a_passing_one("crashes_under_queued_writes").case("crashes_under_queued_writes"),
+        "CRASH",
+        "SIGKILL",
+    );
+}
+
+#[test]
+fn a_qemu_that_dies_after_the_last_operation_is_a_crash() {
+    expect(
+        beside_a_passing_one("crashes_at_the_end").case("crashes_at_the_end"),
+        "CRASH",
+        "SIGABRT",
+    );
+}
+
+#[test]
+fn a_qemu_that_does_not_answer_is_a_hang_at_the_deadline() {
+    let run = beside_a_passing_one("hangs");
+    expect(run.case("hangs"), "HANG", "inb 0x71");
+    assert!(run.case("hangs").number("seconds") >= 1.0);
+}
+
+#[test]
+fn a_qemu_that_does_not_end_is_a_hang() {
+    expect(
+        beside_a_passing_one("hangs_at_the_end").case("hangs_at_the_end"),
+        "HANG",
+        "",
+    );
+}
+
+#[test]
+fn a_test_that_never_ends_is_a_hang() {
+    expect(
+        beside_a_passing_one("loops").case("loops"),
+        "HANG",
+        "the test itself did not come to an end",
+    );
+}
+
+#[test]
+fn a_process_left_behind_is_a_leak_and_is_ended() {
+    expect(
+        beside_a_passing_one("leaves_a_process").case("leaves_a_process"),
+        "LEAK",
+        "tail",
+    );
+}
+
+#[test]
+fn a_test_that_exits_fails_and_the_next_one_runs() {
+    expect(
+        beside_a_passing_one("exits").case("exits"),
+        "FAIL",
+        "exited with status 0",
+    );
+}
+
+#[test]
+fn a_test_that_aborts_fails_and_the_next_one_runs() {
+    expect(
+        beside_a_passing_one("aborts").case("aborts"),
+        "FAIL",
+        "signal 6",
+    );
+}
+
+#[test]
+fn a_panic_within_a_panic_fails_and_the_next_one_runs() {
+    let run = beside_a_passing_one("panics_twice");
+    expect(run.case("panics_twice"), "FAIL", "signal 6");
+    assert!(
+        run.case("panics_twice")
+            .evidence("output")
+            .contains("while another panic unwinds")
+    );
+}
+
+#[test]
+fn what_a_failed_test_printed_is_in_its_report() {
+    let run = beside_a_passing_one("prints_and_fails");
+    let record = run.case("prints_and_fails");
+    expect(record, "FAIL", "standard input is empty");
+    assert_eq!(
+        record.evidence("output"),
+        "to standard output\nto standard error\n"
+    );
+}
+
+#[test]
+fn a_device_that_the_qemu_lacks_is_a_skip() {
+    expect(
+        beside_a_passing_one("wants_an_unknown_device").case("wants_an_unknown_device"),
+        "SKIP",
+        "no-such-device",
+    );
+}
+
+#[test]
+fn a_machine_that_the_qemu_lacks_is_a_skip() {
+    let run = Run::of(&["planted::wants_an_unknown_machine"]);
+    expect(run.case("wants_an_unknown_machine"), "SKIP", "imaginary");
+    assert_eq!(run.status, Some(4), "nothing ran");
+}
+
+#[test]
+fn a_refused_launch_is_an_error_with_the_words_of_qemu() {
+    for test in ["wants_an_unknown_option", "wants_an_unknown_property"] {
+        let run = beside_a_passing_one(test);
+        expect(run.case(test), "ERROR", "no-such");
+        assert!(run.case(test).number("seconds") < 1.0);
+        assert_eq!(run.status, Some(5));
+    }
+}
+
+#[test]
+fn a_test_on_what_nothing_gives_is_an_error() {
+    let run = Run::of(&["planted::is_on_nothing"]);
+    expect(
+        run.case("is_on_nothing"),
+        "ERROR",
+        "no machine gives Nowhere",
+    );
+    assert_eq!(run.status, Some(5));
+}
+
+#[test]
+fn all_of_them_together_get_a_verdict_each() {
+    let run = Run::of(&[
+        "planted::asserts",
+        "planted::crashes",
+        "planted::exits",
+        "planted::aborts",
+        "planted::passes",
+        "planted::leaves",
+    ]);
+    assert_eq!(run.len(), 11, "{}", run.stderr);
+}
