@@ -151,7 +151,8 @@ impl Channel {
     #[track_caller]
     #[cold]
     fn broken(&self, attempt: &str, error: Errno) -> ! {
-        if !self.vm.is_alive() {
+        // A socket that breaks is most often the first that is seen of a machine's end.
+        if self.vm.has_ended(Duration::from_secs(1)) {
             self.vm.died(None, Location::caller());
         }
         Fault::usage(format!("failed to {attempt} \"{}\": {error}", self.id)).raise()

@@ -81,6 +81,12 @@ impl Clock {
             if now >= end {
                 late(&condition, within, moved, idle);
             }
+            if let Some(grain) = condition.grain() {
+                let rest = Duration::from_nanos(end - now);
+                self.step(grain.clamp(Duration::from_nanos(1), rest));
+                now = self.vm.now();
+                continue;
+            }
             now = match self.vm.clock_step_next() {
                 Ok(now) => now,
                 Err(error) if is_idle(&error) => {

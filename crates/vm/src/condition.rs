@@ -1,6 +1,7 @@
 //! [`Condition`]: what a test waits for, with its name and what can be seen of it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Something that becomes true while a clock moves.
 ///
@@ -23,6 +24,8 @@ pub struct Condition<'a> {
     seen: Option<Box<dyn Fn() -> String + 'a>>,
     /// Whether it can change only by an edge of an intercepted pin.
     of_pins: bool,
+    /// The longest step of the virtual clock between two looks, if timers are not enough.
+    grain: Option<Duration>,
 }
 
 impl<'a> Condition<'a> {
@@ -33,6 +36,7 @@ impl<'a> Condition<'a> {
             holds: Box::new(holds),
             seen: None,
             of_pins: false,
+            grain: None,
         }
     }
 
@@ -43,6 +47,23 @@ impl<'a> Condition<'a> {
             seen: Some(Box::new(seen)),
             ..self
         }
+    }
+
+    /// Has [`Clock::step_until`](crate::Clock::step_until) look after each such span of virtual time, instead of at the
+    /// timers of devices.
+    ///
+    /// For what a device works out from the time when it is asked, without a timer of its own: counters, a bit that says
+    /// that an update is near.
+    #[must_use]
+    pub fn every(self, span: Duration) -> Self {
+        Self {
+            grain: Some(span),
+            ..self
+        }
+    }
+
+    pub(crate) fn grain(&self) -> Option<Duration> {
+        self.grain
     }
 
     pub(crate) fn of_pins(self) -> Self {
@@ -72,12 +93,14 @@ impl<'a> Condition<'a> {
         let text = format!("{} {word} {}", self.text, other.text);
         let (one, two) = (self.seen.take(), other.seen.take());
         let of_pins = self.of_pins && other.of_pins;
+        let grain = self.grain.into_iter().chain(other.grain).min();
         let mut joined = Condition::new(text, move || {
             // Both are looked at each time, so that what one does is the same whatever the other says.
             let (a, b) = (self.holds(), other.holds());
             join(a, b)
         });
         joined.of_pins = of_pins;
+        joined.grain = grain;
         match (one, two) {
             (Some(one), Some(two)) => joined.seeing(move || format!("{}; {}", one(), two())),
             (Some(one), None) | (None, Some(one)) => joined.seeing(one),
@@ -134,5 +157,17 @@ mod tests {
         assert_eq!(either.seen(), "a=false; b=true");
         a.set(true);
         assert!(both.holds());
+    }
+
+    #[test]
+    fn joined_conditions_are_looked_at_as_often_as_the_finer_one() {
+        let plain = || Condition::new("a", || true);
+        let (fine, coarse) = (Duration::from_millis(1), Duration::from_millis(2));
+        assert_eq!(plain().and(plain()).grain(), None);
+        assert_eq!(plain().every(fine).and(plain()).grain(), Some(fine));
+        assert_eq!(
+            plain().every(coarse).or(plain().every(fine)).grain(),
+            Some(fine)
+        );
     }
 }

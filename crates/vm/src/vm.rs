@@ -699,7 +699,7 @@ impl Vm {
     }
 
     /// Whether the VMM is gone, or goes in this time.
-    fn has_ended(&self, within: Duration) -> bool {
+    pub(crate) fn has_ended(&self, within: Duration) -> bool {
         self.0
             .process
             .borrow_mut()
