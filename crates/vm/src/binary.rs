@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
+pub use testjig_qmp::Version;
 
 use crate::probe::{self, Facts};
 use crate::{Arch, Cache, FindError, FindErrorKind};
@@ -51,36 +51,6 @@ pub enum Origin {
         /// From which suite of Debian.
         suite: String,
     },
-}
-
-/// A QEMU version; ordered by its numbers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Version {
-    /// The first number.
-    pub major: u32,
-    /// The second number.
-    pub minor: u32,
-    /// The third number.
-    pub micro: u32,
-    /// What the builder added, such as a distribution's package version; often empty.
-    pub package: String,
-}
-
-impl Version {
-    /// Whether it is at least this release.
-    pub fn at_least(&self, major: u32, minor: u32) -> bool {
-        (self.major, self.minor) >= (major, minor)
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)?;
-        if !self.package.is_empty() {
-            write!(f, " ({})", self.package)?;
-        }
-        Ok(())
-    }
 }
 
 /// What a QEMU can do, found out by starting it once without a machine.

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::Arch;
+use crate::provision::ProvisionError;
+use crate::{Arch, CacheError, ExitStatus};
 
 /// No QEMU, or not a usable one.
 #[derive(Debug)]
 pub struct FindError {
     kind: FindErrorKind,
     program: Option<PathBuf>,
-    named_by: Option<String>,
+    named: Option<String>,
 }
 
 /// What is wrong.
@@ -55,6 +55,22 @@ pub enum FindErrorKind {
     Answer(String),
     /// It could not be started or listened to for a reason on this side.
     Io(io::Error),
+    /// There is none, and none was to be fetched.
+    NotFound {
+        /// For what.
+        arch: Arch,
+        /// What was looked at, and why it was not taken.
+        passed_over: Vec<String>,
+    },
+    /// There is none, and none could be fetched.
+    Provision {
+        /// Why not.
+        error: Box<ProvisionError>,
+        /// What was looked at before, and why it was not taken.
+        passed_over: Vec<String>,
+    },
+    /// There is no place for the cache.
+    Cache(CacheError),
 }
 
 impl FindError {
@@ -62,7 +78,7 @@ impl FindError {
         Self {
             kind,
             program: None,
-            named_by: None,
+            named: None,
         }
     }
 
@@ -70,8 +86,13 @@ impl FindError {
         Self {
             kind,
             program: Some(program.to_owned()),
-            named_by: None,
+            named: None,
         }
+    }
+
+    pub(crate) fn named_by(mut self, by: &str) -> Self {
+        self.named = Some(by.to_owned());
+        self
     }
 
     /// What is wrong.
@@ -85,19 +106,40 @@ impl FindError {
     }
 
     /// What named the binary (`--qemu`, an environment variable), if the user did.
-    pub fn named_by(&self) -> Option<&str> {
-        self.named_by.as_deref()
+    pub fn named(&self) -> Option<&str> {
+        self.named.as_deref()
     }
 }
 
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            FindErrorKind::Cache(error) => return error.fmt(f),
+            FindErrorKind::NotFound { arch, passed_over } => {
+                write!(f, "failed to find a QEMU for {arch}: ")?;
+                for reason in passed_over {
+                    write!(f, "{reason}; ")?;
+                }
+                return write!(
+                    f,
+                    "none was to be fetched; run `jig setup --arch {arch}`, or name one with --qemu or {}",
+                    arch.variable()
+                );
+            }
+            FindErrorKind::Provision { error, passed_over } => {
+                for reason in passed_over {
+                    write!(f, "{reason}; ")?;
+                }
+                return error.fmt(f);
+            }
+            _ => {}
+        }
         f.write_str("failed to use ")?;
         match &self.program {
             Some(program) => write!(f, "{}", program.display())?,
             None => f.write_str("a QEMU")?,
         }
-        if let Some(by) = &self.named_by {
+        if let Some(by) = &self.named {
             write!(f, " (named by {by})")?;
         }
         f.write_str(" as a QEMU: ")?;
@@ -105,7 +147,7 @@ impl fmt::Display for FindError {
             FindErrorKind::Missing => f.write_str("there is no such file"),
             FindErrorKind::NotExecutable(error) => write!(f, "it cannot be executed: {error}"),
             FindErrorKind::NotAQemu { printed } => {
-                f.write_str("it is not one; asked for its version it printed ")?;
+                f.write_str("it does not answer as one; asked for its version it printed ")?;
                 if printed.is_empty() {
                     f.write_str("nothing")
                 } else {
@@ -135,6 +177,9 @@ impl fmt::Display for FindError {
             }
             FindErrorKind::Answer(text) => write!(f, "it answered {text}"),
             FindErrorKind::Io(error) => write!(f, "talking to it failed: {error}"),
+            FindErrorKind::NotFound { .. }
+            | FindErrorKind::Provision { .. }
+            | FindErrorKind::Cache(_) => Ok(()),
         }
     }
 }
@@ -143,6 +188,8 @@ impl std::error::Error for FindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             FindErrorKind::NotExecutable(error) | FindErrorKind::Io(error) => Some(error),
+            FindErrorKind::Provision { error, .. } => Some(&**error),
+            FindErrorKind::Cache(error) => Some(error),
             _ => None,
         }
     }
