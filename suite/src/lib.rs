@@ -1,1 +1,4 @@
 //! The device tests that ship with testjig, one file a device.
+
+mod fw_cfg;
+mod i440fx;
