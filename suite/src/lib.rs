@@ -2,3 +2,4 @@
 
 mod fw_cfg;
 mod i440fx;
+mod rtc;
