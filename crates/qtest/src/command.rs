@@ -378,26 +378,44 @@ impl Command {
     }
 }
 
+/// The line as it travels, the bytes of a long block elided.
 impl fmt::Display for Command {
-    /// The line as it travels, the bytes of a long block elided.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown {
+            command: self,
+            elided: 0,
+        }
+        .fmt(f)
+    }
+}
+
+/// A command of which `elided` bytes of the block are missing.
+pub(crate) struct Shown<'a> {
+    pub(crate) command: &'a Command,
+    pub(crate) elided: usize,
+}
+
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 16;
-        match self {
-            Self::WriteBlock {
+        match self.command {
+            Command::WriteBlock {
                 addr,
                 data,
                 encoding,
-            } if data.bytes().len() > SHOWN => {
+            } if data.bytes().len() + self.elided > SHOWN => {
                 let name = match encoding {
                     Encoding::Hex => "write",
                     Encoding::Base64 => "b64write",
                 };
-                let shown = const_hex::encode(&data.bytes()[..SHOWN]);
-                write!(f, "{name} {addr:#x} {:#x} 0x{shown}…", data.bytes().len())
+                let bytes = data.bytes();
+                let len = bytes.len() + self.elided;
+                let shown = const_hex::encode(&bytes[..bytes.len().min(SHOWN)]);
+                write!(f, "{name} {addr:#x} {len:#x} 0x{shown}…")
             }
-            _ => {
+            command => {
                 let mut line = Vec::with_capacity(64);
-                self.encode(&mut line);
+                command.encode(&mut line);
                 line.pop();
                 f.write_str(&String::from_utf8_lossy(&line))
             }

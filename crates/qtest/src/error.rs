@@ -34,7 +34,7 @@ pub(crate) struct Operation {
 impl Operation {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
-            command: entry.command.to_string(),
+            command: entry.request().to_string(),
             location: entry.location,
             seq: Some(entry.seq),
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 
-use crate::command::{Command, Data};
+use crate::command::{Command, Shown};
 use crate::reply::Reply;
 
 /// What a session did, in order.
@@ -39,12 +39,20 @@ pub struct Entry {
     pub location: &'static Location<'static>,
 }
 
+impl Entry {
+    /// The request as it travelled, the bytes of a long block elided.
+    pub fn request(&self) -> impl fmt::Display {
+        Shown {
+            command: &self.command,
+            elided: self.elided,
+        }
+    }
+}
+
+/// The request, and the reply where there is something to tell.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.command)?;
-        if self.elided != 0 {
-            write!(f, " (+{} bytes)", self.elided)?;
-        }
+        write!(f, "{}", self.request())?;
         match &self.reply {
             None => f.write_str(" (no reply)"),
             Some(Reply::Done) => Ok(()),
@@ -244,31 +252,5 @@ impl Journal {
         let answered = self.entries.len() - self.unanswered() as usize;
         let surplus = self.entries.len().saturating_sub(self.capacity);
         self.entries.drain(..surplus.min(answered));
-    }
-}
-
-impl Command {
-    /// The command with the first bytes of its block only, and how many are missing.
-    pub(crate) fn shortened(&self, journal: &Journal) -> (Self, usize) {
-        if let Self::WriteBlock {
-            addr,
-            data,
-            encoding,
-        } = self
-        {
-            let kept = journal.kept(data.bytes());
-            let elided = data.bytes().len() - kept.len();
-            if let Ok(data) = Data::new(kept) {
-                return (
-                    Self::WriteBlock {
-                        addr: *addr,
-                        data,
-                        encoding: *encoding,
-                    },
-                    elided,
-                );
-            }
-        }
-        (self.clone(), 0)
     }
 }

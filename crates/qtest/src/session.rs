@@ -11,10 +11,12 @@ use crate::transport::{Progress, Transport};
 mod input;
 mod intercept;
 mod operations;
-mod replies;
+mod receiver;
+mod sink;
 
 use input::Input;
-use replies::{Replies, Sink};
+use receiver::Receiver;
+use sink::Sink;
 
 /// Bounds on what the peer may send, beside those that follow from the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +39,17 @@ impl Default for Limits {
     }
 }
 
-/// Operations in flight before the session stops to collect replies.
-const WINDOW: u64 = 1024;
+/// Operations in flight before the session stops to collect replies. QEMU's throughput rises up to some 256.
+const WINDOW: u64 = 512;
 
 /// Bytes queued before the session stops to send them.
 const QUEUE: usize = 64 * 1024;
 
-/// Bytes of a block in one read, and in one write.
-const CHUNK_READ: usize = 32 * 1024;
-const CHUNK_WRITE: usize = 4 * 1024;
+/// Operations in flight from which on the session lets replies gather.
+const MANY: u64 = 64;
+
+/// The longest timeout. Long enough for any test, and never overflows a clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A client's end of a qtest connection.
 ///
@@ -64,10 +68,12 @@ pub struct Session<T> {
     out: Vec<u8>,
     sent: usize,
     input: Input,
-    replies: Replies,
+    receiver: Receiver,
     poison: Option<Error>,
     timeout: Duration,
     deadline: Option<Instant>,
+    /// The peer closed the connection; what it sent before was taken.
+    closed: bool,
 }
 
 impl<T: Transport> Session<T> {
@@ -78,16 +84,17 @@ impl<T: Transport> Session<T> {
             out: Vec::with_capacity(4096),
             sent: 0,
             input: Input::default(),
-            replies: Replies::default(),
+            receiver: Receiver::default(),
             poison: None,
             timeout: Duration::from_secs(10),
             deadline: None,
+            closed: false,
         }
     }
 
-    /// Sets the longest wait for one reply; 10 s at first.
+    /// Sets the longest wait for one reply; 10 s at first, at most a year.
     pub fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
+        self.timeout = timeout.min(LONGEST_TIMEOUT);
     }
 
     /// Sets the time at which every wait ends, or none. The earlier of this and the timeout counts.
@@ -97,17 +104,17 @@ impl<T: Transport> Session<T> {
 
     /// Sets the bounds on what the peer may send.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.replies.limits = limits;
+        self.receiver.limits = limits;
     }
 
     /// What was done so far.
     pub fn journal(&self) -> &Journal {
-        &self.replies.journal
+        &self.receiver.journal
     }
 
     /// The journal, to change how much it keeps.
     pub fn journal_mut(&mut self) -> &mut Journal {
-        &mut self.replies.journal
+        &mut self.receiver.journal
     }
 
     /// The byte stream.
@@ -118,6 +125,11 @@ impl<T: Transport> Session<T> {
     /// The byte stream; moving bytes behind the session's back breaks it.
     pub fn transport_mut(&mut self) -> &mut T {
         &mut self.transport
+    }
+
+    /// The byte stream, of which the session may have taken more than it was asked for.
+    pub fn into_transport(self) -> T {
+        self.transport
     }
 
     /// What made the session unusable, if anything did.
@@ -184,14 +196,14 @@ impl<T: Transport> Session<T> {
     ) -> Result<()> {
         self.check(Some((&command, location)))?;
         command.encode(&mut self.out);
-        self.replies.journal.push(command, 0, location);
+        self.receiver.journal.push(command, 0, location);
         self.make_room(sink)
     }
 
     /// Collects replies while too much is under way.
     #[inline]
     fn make_room(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        if self.journal().unanswered() < WINDOW && self.out.len() - self.sent < QUEUE {
+        if self.journal().unanswered() < WINDOW && self.unsent() < QUEUE {
             return Ok(());
         }
         self.pump(sink, WINDOW / 2, QUEUE / 2)
@@ -200,7 +212,7 @@ impl<T: Transport> Session<T> {
     /// Sends all, collects all replies, and reports what failed.
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         self.pump(sink, 0, 0)?;
-        match self.replies.failed.take() {
+        match self.receiver.failed.take() {
             None => Ok(()),
             Some((error, others)) => Err(error.with_others(others)),
         }
@@ -208,24 +220,22 @@ impl<T: Transport> Session<T> {
 
     /// Moves bytes until at most `unanswered` operations and `unsent` bytes are left.
     fn pump(&mut self, sink: &mut Sink<'_>, unanswered: u64, unsent: usize) -> Result<()> {
-        let mut waiting_since = None;
-        let mut until = Instant::now();
-        while self.journal().unanswered() > unanswered || self.out.len() - self.sent > unsent {
-            let since = *waiting_since.get_or_insert_with(|| {
-                let now = Instant::now();
-                until = now + self.timeout;
-                if let Some(deadline) = self.deadline {
-                    until = until.min(deadline);
-                }
-                now
-            });
+        let mut since = Instant::now();
+        let mut until = self.patience(since);
+        while self.journal().unanswered() > unanswered || self.unsent() > unsent {
             let answered = self.journal().answered();
+            if self.unsent() == 0 && self.journal().unanswered() - unanswered >= MANY {
+                self.transport.coalesce();
+            }
             self.exchange(sink, until)?;
-            if self.journal().answered() != answered {
-                waiting_since = None;
-                continue;
+            if self.journal().unanswered() <= unanswered && self.unsent() <= unsent {
+                break;
             }
             let now = Instant::now();
+            if self.journal().answered() != answered {
+                since = now;
+                until = self.patience(now);
+            }
             if now >= until {
                 return Err(self.timed_out(now - since));
             }
@@ -233,9 +243,25 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
+    /// When a wait that begins now ends.
+    fn patience(&self, now: Instant) -> Instant {
+        let until = now + self.timeout;
+        self.deadline.map_or(until, |deadline| deadline.min(until))
+    }
+
+    /// Bytes that are queued and not sent.
+    #[inline]
+    fn unsent(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
     /// Moves bytes once, and takes what came.
     fn exchange(&mut self, sink: &mut Sink<'_>, until: Instant) -> Result<Progress> {
-        let longest = self.replies.longest_line();
+        if self.closed {
+            let unanswered = self.journal().unanswered();
+            return Err(self.fail(ErrorKind::Closed { unanswered }));
+        }
+        let longest = self.receiver.longest_line();
         let Some(room) = self.input.room(longest) else {
             let kind = ErrorKind::TooLong {
                 limit: longest,
@@ -260,17 +286,17 @@ impl<T: Transport> Session<T> {
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
+        } else if self.sent >= QUEUE {
+            self.out.drain(..self.sent);
+            self.sent = 0;
         }
         self.input.filled(progress.read);
         while let Some(line) = self.input.line() {
-            if let Err(kind) = self.replies.take(line, sink) {
+            if let Err(kind) = self.receiver.take(line, sink) {
                 return Err(self.fail(kind));
             }
         }
-        if progress.closed {
-            let unanswered = self.journal().unanswered();
-            return Err(self.fail(ErrorKind::Closed { unanswered }));
-        }
+        self.closed = progress.closed;
         Ok(progress)
     }
 
@@ -281,9 +307,10 @@ impl<T: Transport> Session<T> {
             1 => "its reply".into(),
             unanswered => format!("its reply, the first of {unanswered}"),
         };
-        let saw = match self.input.partial() {
-            [] => "nothing".into(),
-            partial => format!("half a line, `{}`", excerpt(partial)),
+        let saw = match (self.input.partial(), self.receiver.edges()) {
+            ([], 0) => "nothing".into(),
+            ([], edges) => format!("{edges} interrupt edges and no reply"),
+            (partial, _) => format!("half a line, `{}`", excerpt(partial)),
         };
         self.fail(ErrorKind::TimedOut {
             after,
@@ -296,7 +323,7 @@ impl<T: Transport> Session<T> {
     #[cold]
     fn fail(&mut self, kind: ErrorKind) -> Error {
         let oldest = self
-            .replies
+            .receiver
             .journal
             .pending()
             .map(|entry| Operation::of(entry));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::transport::{Progress, Transport};
@@ -75,13 +75,28 @@ impl Transport for Socket {
             }
         }
     }
+
+    /// QEMU sends each reply by itself, and waking this thread for each costs both sides more than the reply is worth: pipelined
+    /// reads of a port go from 250,000 to 360,000 a second. Nothing is waited for that could come earlier or later, so
+    /// no event could replace this.
+    fn coalesce(&mut self) {
+        // An early end by a signal is as good as any.
+        let _ = poll(&mut [], Some(&MOMENT));
+        self.readable = true;
+    }
 }
+
+/// How long replies gather. With the usual timer slack the kernel makes 70 µs of it: some 25 replies.
+const MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000,
+};
 
 impl Socket {
     fn send(&mut self, out: &[u8]) -> io::Result<usize> {
-        match send(&self.fd, out, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match retry_on_intr(|| send(&self.fd, out, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)) {
             Ok(written) => Ok(written),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(Errno::AGAIN) => Ok(0),
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 self.refused = true;
                 Ok(0)
@@ -92,7 +107,7 @@ impl Socket {
 
     fn receive(&mut self, input: &mut [u8], progress: &mut Progress) -> io::Result<()> {
         let room = input.len();
-        match recv(&self.fd, input, RecvFlags::DONTWAIT) {
+        match retry_on_intr(|| recv(&self.fd, &mut *input, RecvFlags::DONTWAIT)) {
             Ok((_, 0)) | Err(Errno::CONNRESET) => progress.closed = true,
             Ok((_, read)) => {
                 progress.read = read;
@@ -100,7 +115,6 @@ impl Socket {
                 self.readable = read == room;
             }
             Err(Errno::AGAIN) => self.readable = false,
-            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())

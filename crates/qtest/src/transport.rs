@@ -19,6 +19,13 @@ pub trait Transport {
     /// Whatever makes the stream unusable, except that the peer closed it: that is [`Progress::closed`].
     fn exchange(&mut self, out: &[u8], input: &mut [u8], deadline: Instant)
     -> io::Result<Progress>;
+
+    /// Lets replies gather for a moment, some ten microseconds: many are due, and nothing is left
+    /// to be sent.
+    ///
+    /// Worth it where each reply would wake this thread. Does nothing unless a transport knows
+    /// better.
+    fn coalesce(&mut self) {}
 }
 
 /// What one [`Transport::exchange`] moved.
@@ -41,6 +48,10 @@ impl<T: Transport + ?Sized> Transport for &mut T {
     ) -> io::Result<Progress> {
         (**self).exchange(out, input, deadline)
     }
+
+    fn coalesce(&mut self) {
+        (**self).coalesce();
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -51,5 +62,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         deadline: Instant,
     ) -> io::Result<Progress> {
         (**self).exchange(out, input, deadline)
+    }
+
+    fn coalesce(&mut self) {
+        (**self).coalesce();
     }
 }

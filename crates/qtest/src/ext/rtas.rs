@@ -1,7 +1,7 @@
 //! `rtas`: run-time abstraction services of pseries machines.
 
 use super::{Arguments, Extension, InvalidWord, Word, is_at_most};
-use crate::number::parse;
+use crate::number::parse_decimal;
 
 /// Calls a run-time abstraction service of a `pseries` machine (PAPR, chapter "Run-Time Abstraction Services").
 ///
@@ -61,8 +61,9 @@ impl Rtas {
 impl Extension for Rtas {
     const NAME: &'static str = "rtas";
 
-    /// The status of the call itself, 0 if it was carried out; the service's own status is its first result.
-    type Reply = u64;
+    /// The status of the call itself: 0 if the machine has the service, else a hypercall's error, −4 (`H_Parameter`). The service's own
+    /// status is its first result.
+    type Reply = i64;
 
     fn arguments(&self, arguments: &mut Arguments) {
         arguments
@@ -73,8 +74,9 @@ impl Extension for Rtas {
             .hex(self.results);
     }
 
-    fn decode(&self, reply: &str) -> Option<u64> {
-        parse(reply.as_bytes())
+    /// One decimal number, the status as 64 bits without sign (QEMU 11.1, `pseries`).
+    fn decode(&self, reply: &str) -> Option<i64> {
+        Some(parse_decimal(reply.as_bytes())? as i64)
     }
 }
 

@@ -1,6 +1,7 @@
-//! [`Replies`]: each line of the peer to the operation it belongs to.
+//! [`Receiver`]: each line of the peer to the operation it belongs to.
 
 use super::intercept::Intercept;
+use super::sink::Sink;
 use super::{Limits, excerpt};
 use crate::command::{Command, Encoding, Length};
 use crate::error::{Error, ErrorKind, Operation};
@@ -11,7 +12,7 @@ use crate::reply::{
 
 /// The receiving half of a session.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(super) struct Receiver {
     pub(super) journal: Journal,
     pub(super) limits: Limits,
     /// The oldest failure that no call reported yet, and how many came after it.
@@ -22,21 +23,12 @@ pub(super) struct Replies {
     intercept: Option<Intercept>,
 }
 
-/// Where the replies of the operations from number `from` on go, beside the journal.
-pub(super) enum Sink<'a> {
-    /// Nowhere.
-    None,
-    /// The bytes of blocks, in order, to a buffer.
-    Bytes {
-        from: u64,
-        bytes: &'a mut [u8],
-        filled: usize,
-    },
-    /// To a list.
-    Replies { from: u64, list: &'a mut Vec<Reply> },
-}
+impl Receiver {
+    /// How many interrupt edges came since the last reply.
+    pub(super) fn edges(&self) -> u32 {
+        self.edges
+    }
 
-impl Replies {
     /// The longest line that makes sense now, in bytes.
     pub(super) fn longest_line(&mut self) -> usize {
         let expected = match self.journal.pending().map(|entry| entry.command.shape()) {
@@ -50,8 +42,9 @@ impl Replies {
     #[inline]
     pub(super) fn take(&mut self, line: &[u8], sink: &mut Sink<'_>) -> Result<(), ErrorKind> {
         if line.len() > self.limits.line && line.len() > self.longest_line() {
+            let limit = self.longest_line();
             return Err(ErrorKind::TooLong {
-                limit: self.longest_line(),
+                limit,
                 line: excerpt(line),
             });
         }
@@ -59,20 +52,17 @@ impl Replies {
             Some(Line::Ok(payload)) => self.done(line, payload, sink),
             Some(Line::Irq { line, level }) => self.edge(line, level),
             Some(Line::Failed(severity, reason)) => self.failure(line, severity, reason, sink),
-            None => Err(ErrorKind::Malformed {
-                line: excerpt(line),
-                expected: "a reply or an interrupt edge".into(),
-            }),
+            None => Err(malformed(line, &"a reply or an interrupt edge")),
         }
     }
 
     fn edge(&mut self, line: u32, level: bool) -> Result<(), ErrorKind> {
-        self.edges += 1;
-        if self.edges > self.limits.edges {
+        if self.edges >= self.limits.edges {
             return Err(ErrorKind::Flood {
                 limit: self.limits.edges,
             });
         }
+        self.edges += 1;
         self.journal.edge(line, level);
         Ok(())
     }
@@ -91,29 +81,21 @@ impl Replies {
             _ => Reply::decode(payload, shape),
         };
         let Some(reply) = reply else {
-            return Err(ErrorKind::Malformed {
-                line: excerpt(line),
-                expected: shape.to_string(),
-            });
+            return Err(malformed(line, &shape));
         };
         match reply {
             Reply::Value(value) => self.last = value,
             Reply::Nanos(time) => self.last = time.get(),
             Reply::Endianness(order) => self.last = order as u64,
-            Reply::Done => self.note_intercept(),
+            Reply::Done => self.note_intercept(sink),
             _ => {}
         }
-        if let Sink::Replies { from, list } = sink {
-            // A block is in the list already, and only its beginning here.
-            if seq >= *from && !matches!(reply, Reply::Bytes(_)) {
-                list.push(reply.clone());
-            }
-        }
+        sink.put(seq, &reply);
         self.finish(reply);
         Ok(())
     }
 
-    /// Decodes a block to where it was asked for; what is left for the journal is its beginning.
+    /// Decodes a block to its place. The journal gets its beginning.
     fn block(
         &self,
         payload: &[u8],
@@ -122,31 +104,15 @@ impl Replies {
         seq: u64,
         sink: &mut Sink<'_>,
     ) -> Option<Reply> {
-        match sink {
-            Sink::Bytes {
-                from,
-                bytes,
-                filled,
-            } if seq >= *from => {
-                let block = bytes.get_mut(*filled..)?.get_mut(..len.get() as usize)?;
-                *filled += block.len();
-                decode_block(payload, encoding, block)?;
-                Some(Reply::Bytes(self.journal.kept(block).into()))
-            }
-            Sink::Replies { from, list } if seq >= *from => {
-                let mut block = vec![0; len.get() as usize];
-                decode_block(payload, encoding, &mut block)?;
-                let kept = self.journal.kept(&block).into();
-                list.push(Reply::Bytes(block));
-                Some(Reply::Bytes(kept))
-            }
-            _ => {
-                let mut block = vec![0; len.get() as usize];
-                decode_block(payload, encoding, &mut block)?;
-                block.truncate(self.journal.kept(&block).len());
-                Some(Reply::Bytes(block))
-            }
-        }
+        let mut unwanted = Vec::new();
+        let place = if let Some(place) = sink.place(seq, len) {
+            place
+        } else {
+            unwanted.resize(len.get() as usize, 0);
+            &mut unwanted
+        };
+        decode_block(payload, encoding, place)?;
+        Some(Reply::Bytes(self.journal.kept(place).into()))
     }
 
     #[cold]
@@ -162,31 +128,28 @@ impl Replies {
             severity,
             reason: String::from_utf8_lossy(kept).into(),
         };
-        let intercept = self.intercept.as_ref().map(Intercept::request);
+        let installed = self.intercept.as_ref().map(Intercept::request);
         let Some(entry) = self.journal.pending() else {
             return Err(ErrorKind::UnexpectedReply {
                 line: excerpt(line),
             });
         };
-        let kind = classify(&entry.command, &failure.reason, intercept);
         let (shape, seq) = (entry.command.shape(), entry.seq);
-        self.note_failure(kind);
-        match (sink, shape) {
-            (Sink::Replies { from, list }, _) if seq >= *from => {
-                list.push(Reply::Failed(failure.clone()));
-            }
-            (Sink::Bytes { from, filled, .. }, Shape::Bytes { len, .. }) if seq >= *from => {
-                *filled += len.get() as usize;
-            }
-            _ => {}
+        let kind = classify(&entry.command, &failure.reason, installed);
+        self.note_failure(kind, sink);
+        if let Shape::Bytes { len, .. } = shape {
+            sink.skip(seq, len);
         }
-        self.finish(Reply::Failed(failure));
+        let reply = Reply::Failed(failure);
+        sink.put(seq, &reply);
+        self.finish(reply);
         Ok(())
     }
 
-    /// Remembers what is intercepted. The server says `OK` to a second list of the same device, and does nothing.
+    /// Remembers what is intercepted. The server says `OK` to a second list of the same device, and
+    /// does nothing.
     #[inline]
-    fn note_intercept(&mut self) {
+    fn note_intercept(&mut self, sink: &Sink<'_>) {
         let Some(requested) = self
             .journal
             .pending()
@@ -198,23 +161,26 @@ impl Replies {
             None => self.intercept = Some(requested),
             Some(installed) if installed.covers(&requested) => {}
             Some(installed) => {
-                let kind = ErrorKind::SecondIntercept {
-                    installed: Some(installed.request()),
-                };
-                self.note_failure(kind);
+                let installed = Some(installed.request());
+                self.note_failure(ErrorKind::SecondIntercept { installed }, sink);
             }
         }
     }
 
     /// Keeps a failure of the oldest operation without a reply for the next call that waits.
     #[cold]
-    fn note_failure(&mut self, kind: ErrorKind) {
-        if let Some((_, others)) = &mut self.failed {
-            *others += 1;
+    fn note_failure(&mut self, kind: ErrorKind, sink: &Sink<'_>) {
+        let Some(entry) = self.journal.pending() else {
+            return;
+        };
+        if sink.takes_failure(entry.seq) {
             return;
         }
-        let operation = self.journal.pending().map(|entry| Operation::of(entry));
-        self.failed = Some((Error::new(kind, operation), 0));
+        let operation = Operation::of(entry);
+        match &mut self.failed {
+            Some((_, others)) => *others += 1,
+            none => *none = Some((Error::new(kind, Some(operation)), 0)),
+        }
     }
 
     #[inline]
@@ -224,6 +190,14 @@ impl Replies {
         }
         self.journal.advance();
         self.edges = 0;
+    }
+}
+
+#[cold]
+fn malformed(line: &[u8], expected: &impl ToString) -> ErrorKind {
+    ErrorKind::Malformed {
+        line: excerpt(line),
+        expected: expected.to_string(),
     }
 }
 
