@@ -242,7 +242,7 @@ mod tests {
         mapping.write(4095, &[1]);
         mapping.write(4096, &[]);
         let beyond = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            mapping.write(4095, &[1, 2])
+            mapping.write(4095, &[1, 2]);
         }));
         assert!(beyond.is_err());
     }

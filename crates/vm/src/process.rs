@@ -358,9 +358,9 @@ fn reap(pidfd: &OwnedFd) -> ExitStatus {
 
 fn ended(status: &WaitIdStatus) -> ExitStatus {
     match (status.exit_status(), status.terminating_signal()) {
-        (Some(status), _) => ExitStatus::Exited(status as i32),
+        (Some(status), _) => ExitStatus::Exited(status),
         (None, Some(signal)) => ExitStatus::Signal {
-            signal: signal as i32,
+            signal,
             core: status.dumped(),
         },
         (None, None) => ExitStatus::Unknown,

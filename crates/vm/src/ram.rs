@@ -46,13 +46,11 @@ impl Ram {
     #[track_caller]
     pub fn read(&self, addr: u64, bytes: &mut [u8]) {
         let offset = self.locate("read", addr, bytes.len());
-        match self.vm.mapping() {
-            Some(mapping) => {
-                self.vm.sync();
-                mapping.read(offset, bytes);
-            }
-            None => self.vm.read_mem(addr, bytes),
+        if let Some(mapping) = self.vm.mapping() {
+            self.vm.sync();
+            return mapping.read(offset, bytes);
         }
+        self.vm.read_mem(addr, bytes);
     }
 
     /// As [`read`](Self::read), into new memory.
@@ -68,13 +66,11 @@ impl Ram {
     pub fn write(&self, addr: u64, bytes: &[u8]) {
         let offset = self.locate("write", addr, bytes.len());
         self.vm.sync();
-        match self.vm.mapping() {
-            Some(mapping) => mapping.write(offset, bytes),
-            None => {
-                self.vm.write_mem(addr, bytes);
-                self.vm.sync();
-            }
+        if let Some(mapping) = self.vm.mapping() {
+            return mapping.write(offset, bytes);
         }
+        self.vm.write_mem(addr, bytes);
+        self.vm.sync();
     }
 
     /// Fills `len` bytes with one value.
@@ -82,13 +78,11 @@ impl Ram {
     pub fn fill(&self, addr: u64, len: usize, value: u8) {
         let offset = self.locate("fill", addr, len);
         self.vm.sync();
-        match self.vm.mapping() {
-            Some(mapping) => mapping.fill(offset, len, value),
-            None => {
-                self.vm.memset(addr, len as u64, value);
-                self.vm.sync();
-            }
+        if let Some(mapping) = self.vm.mapping() {
+            return mapping.fill(offset, len, value);
         }
+        self.vm.memset(addr, len as u64, value);
+        self.vm.sync();
     }
 
     /// Reads a little-endian integer of 1, 2, 4 or 8 bytes; undivided if its address is aligned.

@@ -343,7 +343,7 @@ impl Vm {
         self.on_monitor(|monitor| {
             // Not one of an earlier reset that nobody has taken.
             let first = monitor.next_event_seq();
-            monitor.execute(&testjig_qmp::commands::SystemReset::default())?;
+            monitor.execute(&testjig_qmp::commands::SystemReset)?;
             monitor.wait_event(
                 |event: &Event| event.seq() >= first && event.name() == "RESET",
                 deadline,
@@ -354,37 +354,33 @@ impl Vm {
     /// The image of a drive of the launch.
     #[track_caller]
     pub fn disk(&self, id: &str) -> ScratchDisk {
-        match self.0.disks.iter().find(|(known, _)| known == id) {
-            Some((_, file)) => ScratchDisk::new(self.clone(), id.to_owned(), Rc::clone(file)),
-            None => {
-                let known: Vec<&str> = self
-                    .0
-                    .disks
-                    .iter()
-                    .map(|(known, _)| known.as_str())
-                    .collect();
-                Fault::usage(no_such("drive", id, &known)).raise()
-            }
+        let mut disks = self.0.disks.iter();
+        if let Some((_, file)) = disks.find(|(known, _)| known == id) {
+            return ScratchDisk::new(self.clone(), id.to_owned(), Rc::clone(file));
         }
+        let known: Vec<&str> = self
+            .0
+            .disks
+            .iter()
+            .map(|(known, _)| known.as_str())
+            .collect();
+        Fault::usage(no_such("drive", id, &known)).raise()
     }
 
     /// Our end of a network or character device of the launch.
     #[track_caller]
     pub fn channel(&self, id: &str) -> Channel {
-        match self.0.channels.iter().find(|(known, _, _)| known == id) {
-            Some((_, fd, messages)) => {
-                Channel::new(self.clone(), id.to_owned(), Rc::clone(fd), *messages)
-            }
-            None => {
-                let known: Vec<&str> = self
-                    .0
-                    .channels
-                    .iter()
-                    .map(|(known, _, _)| known.as_str())
-                    .collect();
-                Fault::usage(no_such("channel", id, &known)).raise()
-            }
+        let mut channels = self.0.channels.iter();
+        if let Some((_, fd, messages)) = channels.find(|(known, _, _)| known == id) {
+            return Channel::new(self.clone(), id.to_owned(), Rc::clone(fd), *messages);
         }
+        let known: Vec<&str> = self
+            .0
+            .channels
+            .iter()
+            .map(|(known, _, _)| known.as_str())
+            .collect();
+        Fault::usage(no_such("channel", id, &known)).raise()
     }
 
     /// Waits, so long of the host's time, for what the machine does by itself: transfers of disks and networks.
@@ -432,10 +428,6 @@ impl Vm {
     ///
     /// Other clones can then only look back: at the journal, at stderr.
     #[track_caller]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "nothing can be done with it afterwards"
-    )]
     pub fn stop(self) -> ExitReport {
         if self.is_alive() {
             self.sync();

@@ -4,8 +4,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{fault_of, start};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{fault_of, process, start};
+use rustix::process::{Signal, kill_process};
 use testjig_vm::{Chardev, Device, FaultKind, Launch, Netdev, Vm, machine};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ fn nothing_received_is_told_with_the_channel() {
 fn a_machine_that_dies_ends_the_wait() {
     let vm = serial();
     let wire = vm.channel("s");
-    let pid = Pid::from_raw(vm.pid().cast_signed()).expect("a process id");
+    let pid = process(&vm);
     let begin = Instant::now();
     let killer = std::thread::spawn(move || {
         let (_sender, never) = std::sync::mpsc::channel::<()>();

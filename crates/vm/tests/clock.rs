@@ -160,9 +160,9 @@ fn what_comes_true_at_the_last_moment_is_in_time() {
     vm.clock().step_until(irq.raised(), Duration::from_secs(1));
     cmos_read(&vm, 0x0c);
     let period = Duration::from_millis(500);
+    let just_less = Duration::from_nanos(499_999_999);
     assert_eq!(vm.clock().step_until(irq.raised(), period), period);
     cmos_read(&vm, 0x0c);
-    let just_less = period - Duration::from_nanos(1);
     let fault = fault_of(|| vm.clock().step_until(irq.raised(), just_less));
     assert!(
         matches!(fault.kind(), FaultKind::Deadline { .. }),
@@ -261,7 +261,7 @@ fn the_time_of_the_test_ends_every_wait() {
         vm.wait_until(
             Condition::new("the end of days", || false),
             Duration::from_secs(100),
-        )
+        );
     });
     assert!(matches!(fault.kind(), FaultKind::Hang { .. }), "{fault:?}");
 }

@@ -31,7 +31,7 @@ fn failure(qemu: &Qemu, launch: &Launch) -> LaunchError {
 /// The QEMU of these tests, as if it were another program.
 fn as_if(program: &Path) -> Qemu {
     let mut other = qemu().clone();
-    other.program = program.to_owned();
+    other.program = program.into();
     other.leading_args.clear();
     other.env.clear();
     other

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use common::{fault_of, qemu, start};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use testjig_vm::{Chardev, Device, Drive, Image, Launch, LaunchOptions, Netdev, machine};
 
 /// Open descriptors by number, children, threads and mappings of guest memory.
@@ -82,13 +82,13 @@ fn nothing_is_left_whichever_way_a_machine_ends() {
     check("dropped with something queued");
 
     let vm = start(&everything());
-    kill_process(Pid::from_raw(vm.pid().cast_signed()).unwrap(), Signal::KILL).unwrap();
+    kill_process(common::process(&vm), Signal::KILL).unwrap();
     fault_of(|| vm.inb(0x80));
     drop(vm);
     check("killed by another");
 
     let vm = start(&everything());
-    kill_process(Pid::from_raw(vm.pid().cast_signed()).unwrap(), Signal::STOP).unwrap();
+    kill_process(common::process(&vm), Signal::STOP).unwrap();
     drop(vm);
     check("stopped by a signal and dropped");
 

@@ -4,8 +4,8 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::start;
-use testjig_vm::{Launch, MachineType, Vm, machine};
+use common::{present, start_on};
+use testjig_vm::{Arch, Launch, MachineType, Qemu, RamBackend, Vm, machine};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -61,9 +61,16 @@ fn without_compatibility_area(spans: Vec<Span>) -> Vec<Span> {
 }
 
 fn compare(machine: &'static MachineType, sizes: &[u64]) {
+    compare_on(common::qemu(), machine, sizes);
+}
+
+fn compare_on(qemu: &Qemu, machine: &'static MachineType, sizes: &[u64]) {
     for &size in sizes {
-        let vm = start(&Launch::new(machine).memory(size));
-        let shown = without_compatibility_area(sections(&vm));
+        let vm = start_on(qemu, &Launch::new(machine).memory(size));
+        let shown = match machine.arch {
+            Arch::X86_64 | Arch::I386 => without_compatibility_area(sections(&vm)),
+            _ => sections(&vm),
+        };
         let ours: Vec<Span> = vm
             .ram()
             .regions()
@@ -125,4 +132,54 @@ fn microvm() {
 #[test]
 fn isapc() {
     compare(&machine::ISAPC, &[MIB, 16 * MIB, GIB]);
+}
+
+/// The machines of all other architectures whose QEMU is there.
+#[test]
+fn other_architectures() {
+    let cases: [(&'static MachineType, &[u64]); 9] = [
+        (&machine::I386_PC, &[16 * MIB, 3 * GIB, 4 * GIB]),
+        (&machine::I386_Q35, &[16 * MIB, 3 * GIB, 4 * GIB]),
+        (&machine::AARCH64_VIRT, &[16 * MIB, GIB, 8 * GIB]),
+        (&machine::ARM_VIRT, &[16 * MIB, GIB, 3 * GIB]),
+        (&machine::RISCV64_VIRT, &[16 * MIB, GIB, 8 * GIB]),
+        (&machine::SPARC_SS5, &[32 * MIB, 128 * MIB, 256 * MIB]),
+        (&machine::S390X_CCW, &[128 * MIB, GIB]),
+        (&machine::PPC64_PSERIES, &[256 * MIB, GIB]),
+        (&machine::PPC_MAC99, &[128 * MIB, GIB]),
+    ];
+    for (machine, sizes) in cases {
+        if let Some(qemu) = present(machine.arch) {
+            compare_on(&qemu, machine, sizes);
+        }
+    }
+}
+
+/// What every machine promises: the first and the last word of each region, written here, read by the machine, and back.
+#[test]
+fn memory_is_the_same_from_both_sides() {
+    for &machine in machine::ALL {
+        let Some(qemu) = present(machine.arch) else {
+            continue;
+        };
+        let vm = start_on(&qemu, &Launch::new(machine));
+        assert!(!vm.ram().regions().is_empty());
+        for region in vm.ram().regions().to_vec() {
+            for addr in [region.base, region.end() - 8] {
+                let bytes = (addr ^ 0x0123_4567_89ab_cdef).to_be_bytes();
+                vm.ram().write(addr, &bytes);
+                let mut seen = [0; 8];
+                vm.read_mem(addr, &mut seen);
+                assert_eq!(seen, bytes, "{machine} at {addr:#x}");
+                vm.write_mem(addr, &[0x5a; 8]);
+                assert_eq!(
+                    vm.ram().read_le::<u64>(addr),
+                    0x5a5a_5a5a_5a5a_5a5a,
+                    "{machine} at {addr:#x}"
+                );
+            }
+        }
+        assert!(vm.stop().is_clean(), "{machine}");
+        assert_ne!(machine.ram_backend, RamBackend::None);
+    }
 }

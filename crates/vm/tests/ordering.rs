@@ -6,6 +6,7 @@
 mod common;
 
 use common::{pc, start};
+use testjig_qtest::Journal;
 use testjig_vm::{Launch, Vm, machine};
 
 /// Where the descriptor of the DMA transfer is.
@@ -85,7 +86,7 @@ fn a_scratch_disk_is_read_after_the_writes_queued_before() {
     let vm = start(&Launch::new(&machine::PC).drive(flash));
     vm.writeb(BUFFER, 1);
     vm.disk("d").sector(0);
-    assert_eq!(vm.with_journal(|journal| journal.unanswered()), 0);
+    assert_eq!(vm.with_journal(Journal::unanswered), 0);
 }
 
 #[test]

@@ -3,42 +3,51 @@
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use testjig_vm::{Arch, Cache, Fault, Launch, LaunchOptions, MachineType, Qemu, Vm, machine};
+use rustix::process::Pid;
+use testjig_vm::{
+    Arch, Cache, Fault, Finder, Launch, LaunchOptions, MachineType, Qemu, Silent, Vm, machine,
+};
 
-/// The QEMU that the environment names, probed once.
-pub fn qemu() -> &'static Qemu {
+/// The QEMU for x86_64 that a run would use, found once; fetched if there is none.
+pub(crate) fn qemu() -> &'static Qemu {
     static QEMU: OnceLock<Qemu> = OnceLock::new();
-    QEMU.get_or_init(|| {
-        let variable = Arch::X86_64.variable();
-        let program =
-            std::env::var_os(&variable).unwrap_or_else(|| panic!("{variable} names no QEMU"));
-        let cache = Cache::open().expect("a cache");
-        Qemu::from_binary(Arch::X86_64, Path::new(&program), &cache).expect("a QEMU")
-    })
+    QEMU.get_or_init(|| Qemu::find(Arch::X86_64).unwrap_or_else(|error| panic!("{error}")))
 }
 
-pub fn start(launch: &Launch) -> Vm {
-    match qemu().launch(launch, &LaunchOptions::default()) {
+/// A QEMU for an architecture, if there is one already.
+pub(crate) fn present(arch: Arch) -> Option<Qemu> {
+    let cache = Cache::open().expect("a cache");
+    Finder::new(arch)
+        .allow_network(false)
+        .find(&cache, &Silent)
+        .ok()
+}
+
+pub(crate) fn start(launch: &Launch) -> Vm {
+    start_on(qemu(), launch)
+}
+
+pub(crate) fn start_on(qemu: &Qemu, launch: &Launch) -> Vm {
+    match qemu.launch(launch, &LaunchOptions::default()) {
         Ok(vm) => vm,
         Err(error) => panic!("{error}\n{}", error.command_line()),
     }
 }
 
 /// A bare PC.
-pub fn pc() -> Vm {
+pub(crate) fn pc() -> Vm {
     start(&Launch::new(&machine::PC))
 }
 
-pub fn bare(machine: &'static MachineType) -> Vm {
+pub(crate) fn bare(machine: &'static MachineType) -> Vm {
     start(&Launch::new(machine))
 }
 
 /// What `test` unwinds with.
-pub fn fault_of<R>(test: impl FnOnce() -> R) -> Fault {
+pub(crate) fn fault_of<R>(test: impl FnOnce() -> R) -> Fault {
     match catch_unwind(AssertUnwindSafe(test)) {
         Ok(_) => panic!("it did not unwind"),
         Err(payload) => match payload.downcast::<Fault>() {
@@ -48,8 +57,13 @@ pub fn fault_of<R>(test: impl FnOnce() -> R) -> Fault {
     }
 }
 
+/// The machine's process, to send it signals.
+pub(crate) fn process(vm: &Vm) -> Pid {
+    Pid::from_raw(vm.pid() as i32).expect("a process number")
+}
+
 /// Tries again, without a pause, until it is so.
-pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !so() {
         assert!(Instant::now() < deadline, "{what} did not come true");

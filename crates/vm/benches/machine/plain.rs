@@ -3,33 +3,26 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 
-use testjig_vm::{Arch, Cache, Launch, LaunchOptions, Qemu, Vm, machine};
+use testjig_vm::{Arch, Launch, LaunchOptions, Qemu, Vm, machine};
 
-/// The QEMU that the environment names.
-pub fn qemu() -> &'static Qemu {
+/// The QEMU that a run would use.
+pub(crate) fn qemu() -> &'static Qemu {
     static QEMU: OnceLock<Qemu> = OnceLock::new();
-    QEMU.get_or_init(|| {
-        let variable = Arch::X86_64.variable();
-        let program =
-            std::env::var_os(&variable).unwrap_or_else(|| panic!("{variable} names no QEMU"));
-        let cache = Cache::open().expect("a cache");
-        Qemu::from_binary(Arch::X86_64, Path::new(&program), &cache).expect("a QEMU")
-    })
+    QEMU.get_or_init(|| Qemu::find(Arch::X86_64).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// A bare PC of testjig.
-pub fn jig() -> Vm {
+pub(crate) fn jig() -> Vm {
     qemu()
         .launch(&Launch::new(&machine::PC), &LaunchOptions::default())
         .expect("a machine")
 }
 
 /// A bare PC of the plain client.
-pub struct Plain {
+pub(crate) struct Plain {
     child: Child,
     qtest: Line,
     qmp: Line,
@@ -66,7 +59,7 @@ impl Line {
 
 impl Plain {
     /// From exec to the greeting of QMP and the first answer of qtest.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (qtest, qmp) = (dir.path().join("qtest"), dir.path().join("qmp"));
         let listeners = [&qtest, &qmp].map(|path| UnixListener::bind(path).expect("a socket"));
@@ -107,7 +100,7 @@ impl Plain {
     }
 
     /// Sends one request and waits for its answer.
-    pub fn ask(&mut self, request: &str) -> &str {
+    pub(crate) fn ask(&mut self, request: &str) -> &str {
         let mut line = String::with_capacity(request.len() + 1);
         line.push_str(request);
         line.push('\n');
@@ -116,19 +109,19 @@ impl Plain {
         reply
     }
 
-    pub fn inb(&mut self, port: u16) -> u8 {
+    pub(crate) fn inb(&mut self, port: u16) -> u8 {
         let reply = self.ask(&format!("inb {port:#x}"));
         let value = reply.trim_end().strip_prefix("OK 0x").expect("a value");
         u8::try_from(u16::from_str_radix(value, 16).expect("a number")).expect("a byte")
     }
 
     /// Executes a QMP command without arguments; the first one has to be `qmp_capabilities`.
-    pub fn qmp(&mut self, command: &str) -> &str {
+    pub(crate) fn qmp(&mut self, command: &str) -> &str {
         self.qmp.ask(&format!("{{\"execute\":\"{command}\"}}\n"))
     }
 
     /// Asks it to end, and waits until it has.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our own child");
         self.child.wait().expect("our own child");

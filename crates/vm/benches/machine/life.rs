@@ -2,20 +2,12 @@
 //!
 //! Wanted: the first answer within 1.2 times what the plain client needs; an orderly end in 10 ms.
 
-#[path = "plain/mod.rs"]
-mod plain;
-
+use crate::plain::{Plain, jig};
 use divan::Bencher;
-use plain::{Plain, jig, qemu};
 use serde_json::Value;
 
-fn main() {
-    qemu();
-    divan::main();
-}
-
 mod launch_to_first_answer {
-    use super::*;
+    use super::{Bencher, Plain, Value, jig};
 
     #[divan::bench(sample_size = 1, sample_count = 50)]
     fn testjig(bencher: Bencher) {
@@ -38,7 +30,7 @@ mod launch_to_first_answer {
 }
 
 mod stop {
-    use super::*;
+    use super::{Bencher, Plain, jig};
 
     #[divan::bench(sample_size = 1, sample_count = 50)]
     fn testjig(bencher: Bencher) {
@@ -62,7 +54,7 @@ mod stop {
 }
 
 mod reset {
-    use super::*;
+    use super::{Bencher, jig};
 
     #[divan::bench]
     fn testjig(bencher: Bencher) {
