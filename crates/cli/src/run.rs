@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use testjig::case::Cases;
-use testjig::find::Suite;
 use testjig::find::{self, Wish};
 use testjig::report::{All, JsonLines, Reporter, Terminal};
 use testjig::runner::{self, Plan};
+use testjig::vm::Suite;
 use testjig::{records, verdict::Verdict};
 
 use crate::fail;

@@ -2,21 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{Arch, Cache, Qemu};
-/// TEMPORARY
-pub type Suite = String;
-/// TEMPORARY
-pub trait Progress {
-    /// t
-    fn stage(&self, what: &str);
-    /// t
-    fn bytes(&self, done: u64, total: u64);
-    /// t
-    fn done(&self);
-}
+use testjig_vm::{Arch, Cache, Finder, Progress, Suite};
 
 use crate::case::Case;
 use crate::qemus::Qemus;
@@ -49,18 +38,14 @@ pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
         eprintln!("note: {notice}");
     }
     for arch in archs {
-        qemus.insert(arch, one(arch, wish, &cache));
+        let finder = Finder::new(arch)
+            .explicit(wish.qemu.clone())
+            .suite(wish.suite.clone())
+            .allow_network(!wish.offline);
+        let qemu = finder.find(&cache, &Bar::default());
+        qemus.insert(arch, qemu.map_err(|error| error.to_string()));
     }
     qemus
-}
-
-fn one(arch: Arch, wish: &Wish, cache: &Cache) -> Result<Qemu, String> {
-    let named = wish
-        .qemu
-        .clone()
-        .or_else(|| std::env::var_os("TESTJIG_QEMU_X86_64").map(Into::into))
-        .expect("name one for now");
-    Qemu::from_binary(arch, &named, cache).map_err(|error| error.to_string())
 }
 
 /// A progress bar on standard error; where that is no terminal, a line for each stage.
@@ -69,45 +54,40 @@ pub struct Bar {
     bar: Mutex<Option<ProgressBar>>,
 }
 
+impl Bar {
+    fn lock(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Progress for Bar {
     fn stage(&self, what: &str) {
-        let mut bar = self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{spinner} {msg}")
-                .expect("the template is well-formed");
-            ProgressBar::new(0).with_style(style)
-        });
+        let mut bar = self.lock();
+        let bar =
+            bar.get_or_insert_with(|| ProgressBar::new(0).with_style(style("{spinner} {msg}")));
         if bar.is_hidden() {
             eprintln!("{what}");
         }
+        bar.set_style(style("{spinner} {msg}"));
         bar.set_message(what.to_owned());
+        bar.tick();
     }
 
     fn bytes(&self, done: u64, total: u64) {
-        if let Some(bar) = &*self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-        {
-            let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes} {msg}")
-                .expect("the template is well-formed");
-            bar.set_style(style);
+        if let Some(bar) = &*self.lock() {
+            bar.set_style(style("{bar:24} {bytes}/{total_bytes} {msg}"));
             bar.set_length(total);
             bar.set_position(done);
         }
     }
 
     fn done(&self) {
-        if let Some(bar) = self
-            .bar
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take()
-        {
+        if let Some(bar) = self.lock().take() {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed")
 }

@@ -1,7 +1,7 @@
 //! One case, run in a worker: machine up, test, machine down, and the verdict with its evidence.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
@@ -76,7 +76,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
     let launched = started.elapsed();
     notify();
 
-    let body = catch_unwind(AssertUnwindSafe(|| {
+    let body = guarded(|| {
         if let Some(vm) = &vm {
             vm.set_deadline(Instant::now() + request.deadline);
             context.insert(vm.clone());
@@ -88,7 +88,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
             vm.sync();
         }
         ending
-    }));
+    });
     // Drivers hold the machine; without them the stop below is its end.
     drop(context);
     let mut trouble = match body {
@@ -105,9 +105,10 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
     };
     let operations = vm.as_ref().map_or(0, Vm::operations);
     if let Some(vm) = vm {
-        let exit = vm.stop();
-        if trouble.is_none() {
-            trouble = bad_exit(&exit);
+        // After trouble the machine may not answer any more, and nothing it says then would count.
+        match trouble {
+            None => trouble = bad_exit(&vm.stop()),
+            Some(_) => drop(vm.kill()),
         }
     }
     if trouble.is_none() {
@@ -188,7 +189,7 @@ fn unwound(payload: Box<dyn Any + Send>) -> Trouble {
         }
         Err(payload) => payload,
     };
-    match PANIC.with_borrow_mut(Option::take) {
+    match PANIC.take() {
         Some(panic) => Trouble {
             place: Some(panic.place),
             ..Trouble::new(Verdict::Fail, panic.message)
@@ -245,21 +246,39 @@ struct Panic {
 }
 
 thread_local! {
+    /// Whether this thread runs a test's body just now.
+    static IN_BODY: Cell<bool> = const { Cell::new(false) };
     static PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// Keeps a test's panic for its report instead of printing it.
+/// Runs a test's body and catches whatever unwinds from it.
+fn guarded<R>(body: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    PANIC.take();
+    IN_BODY.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body));
+    IN_BODY.set(false);
+    result
+}
+
+/// Keeps a test's panic for its report instead of printing it. One that meets another ends the process, so both are printed then.
 pub(super) fn install_panic_hook() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let place = info
-            .location()
-            .map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
-        if std::thread::current().name() == Some("main") {
-            let message = text_of(info.payload());
-            PANIC.with_borrow_mut(|panic| *panic = Some(Panic { message, place }));
-        } else {
-            usual(info);
+        if !IN_BODY.get() {
+            return usual(info);
         }
+        let panic = Panic {
+            message: text_of(info.payload()),
+            place: info
+                .location()
+                .map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line())),
+        };
+        PANIC.with_borrow_mut(|first| match first {
+            None => *first = Some(panic),
+            Some(first) => eprintln!(
+                "{}: {}\n{}: {}",
+                first.place, first.message, panic.place, panic.message
+            ),
+        });
     }));
 }
