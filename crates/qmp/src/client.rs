@@ -87,7 +87,22 @@ impl Qmp {
     /// - [`ErrorKind::TimedOut`] if there is no reply in time; when it comes later, it is dropped,
     /// - and the errors of a connection ([`ErrorKind::is_fatal`]).
     pub fn execute<C: Command>(&mut self, command: &C) -> Result<C::Reply, Error> {
-        self.call(C::NAME, command)
+        self.call(C::NAME, command, None)
+    }
+
+    /// Executes a command with a descriptor that goes to the peer beside it, such as [`AddFd`](crate::commands::AddFd).
+    ///
+    /// The peer gets a duplicate; the caller's stays open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Qmp::execute`]; [`ErrorKind::Invalid`] also if the descriptor can't be duplicated.
+    pub fn execute_with_fd<C: Command>(
+        &mut self,
+        command: &C,
+        fd: impl AsFd,
+    ) -> Result<C::Reply, Error> {
+        self.call(C::NAME, command, Some(fd.as_fd()))
     }
 
     /// Executes a command by its name. `arguments` is an object, or [`Value::Null`] for none.
@@ -100,7 +115,7 @@ impl Qmp {
         reason = "callers write `json!({…})` here"
     )]
     pub fn execute_raw(&mut self, name: &str, arguments: Value) -> Result<Value, Error> {
-        self.call(name, &arguments)
+        self.call(name, &arguments, None)
     }
 
     /// Executes a line of the human monitor and returns what it prints, with line ends as the monitor writes them.
@@ -188,8 +203,9 @@ impl Qmp {
         &mut self,
         name: &str,
         arguments: &A,
+        fd: Option<BorrowedFd<'_>>,
     ) -> Result<R, Error> {
-        self.reply(name, arguments)
+        self.reply(name, arguments, fd)
             .and_then(|reply| {
                 serde_json::from_str(reply.get()).map_err(|error| ErrorKind::Mismatch {
                     problem: error.to_string(),
@@ -203,16 +219,23 @@ impl Qmp {
         &mut self,
         name: &str,
         arguments: &A,
+        fd: Option<BorrowedFd<'_>>,
     ) -> Result<Box<RawValue>, ErrorKind> {
         self.session.check()?;
         let id = self.session.next_id();
         write_command(&mut self.line, name, arguments, id)
             .map_err(|problem| ErrorKind::Invalid { problem })?;
+        let fd = fd
+            .map(|fd| fd.try_clone_to_owned())
+            .transpose()
+            .map_err(|error| ErrorKind::Invalid {
+                problem: format!("its descriptor can't be duplicated: {error}"),
+            })?;
         let wait = self.session.usual_wait();
         if wait.is_over() {
             return Err(self.session.timed_out(wait, Awaited::Reply, true));
         }
-        let sending = self.session.queue(&self.line);
+        let sending = self.session.queue(&self.line, fd);
         let reply = self.session.run(wait, |_, arrival| match arrival {
             Arrival::Reply(reply) => Some(reply),
             _ => None,

@@ -10,7 +10,8 @@ mod query;
 mod run;
 
 pub use hotplug::{
-    BlockdevAdd, BlockdevDel, DeviceAdd, DeviceDel, NetdevAdd, NetdevDel, ObjectAdd, ObjectDel,
+    AddFd, AddedFd, BlockdevAdd, BlockdevDel, DeviceAdd, DeviceDel, NetdevAdd, NetdevDel,
+    ObjectAdd, ObjectDel, RemoveFd,
 };
 pub use qom::{
     DeviceListProperties, ObjectProperty, ObjectType, QomGet, QomList, QomListTypes, QomSet,

@@ -135,7 +135,7 @@ impl Handshake {
         if self.sent.is_none() {
             let id = self.session.next_id();
             let line = format!("{{\"execute\":\"{NEGOTIATE}\",\"id\":{id}}}\n");
-            self.sent = Some(self.session.queue(line.as_bytes()));
+            self.sent = Some(self.session.queue(line.as_bytes(), None));
         }
     }
 

@@ -1,13 +1,14 @@
 //! The socket: lines in, bytes out, never blocking but in [`Link::wait`].
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 /// How much is asked of the socket at once.
 const CHUNK: usize = 64 * 1024;
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     /// How many bytes of all that was ever queued have been sent.
     sent: u64,
     send_failed: bool,
+    /// A descriptor that goes with the byte that was queued at this place.
+    descriptor: Option<(u64, OwnedFd)>,
 }
 
 /// What [`Link::receive`] found.
@@ -56,6 +59,7 @@ impl Link {
             output: Vec::new(),
             sent: 0,
             send_failed: false,
+            descriptor: None,
         }
     }
 
@@ -66,12 +70,19 @@ impl Link {
         place
     }
 
+    /// Has a descriptor go with what was queued at `place`, by `SCM_RIGHTS`; nothing of that must have been sent. The
+    /// link has one at a time.
+    pub(crate) fn attach(&mut self, place: u64, descriptor: OwnedFd) {
+        self.descriptor = Some((place, descriptor));
+    }
+
     /// Takes back what was queued last, from `place` on. `false` if some of it has been sent: then the rest must follow.
     pub(crate) fn withdraw(&mut self, place: u64) -> bool {
         let Some(keep) = place.checked_sub(self.sent) else {
             return false;
         };
         self.output.truncate(keep as usize);
+        self.descriptor.take_if(|(with, _)| *with >= place);
         true
     }
 
@@ -80,11 +91,7 @@ impl Link {
     /// A peer that has closed is not an error here: it shows when everything it had sent has been received.
     pub(crate) fn send(&mut self) -> io::Result<()> {
         while !self.output.is_empty() && !self.send_failed {
-            match rustix::net::send(
-                &self.socket,
-                &self.output,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
+            match self.send_some() {
                 Ok(count) => {
                     self.output.drain(..count);
                     self.sent += count as u64;
@@ -96,6 +103,26 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    fn send_some(&mut self) -> Result<usize, Errno> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let Some((place, descriptor)) = &self.descriptor else {
+            return rustix::net::send(&self.socket, &self.output, flags);
+        };
+        let before = (place - self.sent) as usize;
+        if before > 0 {
+            return rustix::net::send(&self.socket, &self.output[..before], flags);
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor.as_fd()];
+        // It has the space for just this.
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let bytes = [IoSlice::new(&self.output)];
+        let count = rustix::net::sendmsg(&self.socket, &bytes, &mut control, flags)?;
+        self.descriptor = None;
+        Ok(count)
     }
 
     /// How many bytes have arrived and not been received.

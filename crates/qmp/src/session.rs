@@ -1,5 +1,6 @@
 //! [`Session`]: one connection's state, below the handshake and the commands.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -167,15 +168,17 @@ impl Session {
         self.next_id
     }
 
-    /// Queues a message that carries [`Session::next_id`].
-    pub(crate) fn queue(&mut self, line: &[u8]) -> Sending {
+    /// Queues a message that carries [`Session::next_id`], and a descriptor with it.
+    pub(crate) fn queue(&mut self, line: &[u8], descriptor: Option<OwnedFd>) -> Sending {
         if let Some(trace) = &mut self.trace {
             trace(Direction::Sent, line.strip_suffix(b"\n").unwrap_or(line));
         }
         self.next_id += 1;
-        Sending {
-            place: self.link.queue(line),
+        let place = self.link.queue(line);
+        if let Some(descriptor) = descriptor {
+            self.link.attach(place, descriptor);
         }
+        Sending { place }
     }
 
     /// Gives up a command. `false` if no byte of it had left: then the peer never sees it.

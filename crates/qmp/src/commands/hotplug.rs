@@ -1,6 +1,6 @@
 //! Plugging devices and their back ends in and out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Empty;
@@ -138,4 +138,64 @@ remove_command! {
 
     /// Deletes an object that nothing uses.
     ObjectDel = "object-del", id: "id";
+}
+
+/// Adds a descriptor to a set, which opens as `/dev/fdset/ID` wherever QEMU takes a file name. For
+/// [`Qmp::execute_with_fd`](crate::Qmp::execute_with_fd).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct AddFd {
+    /// The set that it goes to, which is created if there is none; a new one if not named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fdset_id: Option<i64>,
+}
+
+impl AddFd {
+    /// Adds it to a new set.
+    pub fn to_new_set() -> Self {
+        Self::default()
+    }
+
+    /// Adds it to this set.
+    pub fn to_set(id: i64) -> Self {
+        Self { fdset_id: Some(id) }
+    }
+}
+
+impl Command for AddFd {
+    const NAME: &'static str = "add-fd";
+    type Reply = AddedFd;
+}
+
+/// The reply to [`AddFd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct AddedFd {
+    /// The set's id.
+    pub fdset_id: i64,
+    /// The number of the descriptor in the peer.
+    pub fd: i64,
+}
+
+/// Removes a set of descriptors. They are closed when nothing uses them any more; 7.2 keeps them while the machine is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RemoveFd {
+    /// The set's id.
+    pub fdset_id: i64,
+}
+
+impl RemoveFd {
+    /// Names the set.
+    pub fn set(id: i64) -> Self {
+        Self { fdset_id: id }
+    }
+}
+
+impl Command for RemoveFd {
+    const NAME: &'static str = "remove-fd";
+    type Reply = Empty;
 }

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testjig_qmp::Qmp;
+use testjig_qmp::commands::Stop;
+use testjig_qmp::{Error, ErrorKind, Qmp};
 
 /// The greeting of a QEMU 11.1.3.
 pub(crate) const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 3, "minor": 1, "major": 11}, "package": ""}, "capabilities": ["oob"]}}"#;
@@ -33,6 +34,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// The socket itself. What the script has received by lines may be more than it has asked for.
+    pub(crate) fn socket(&self) -> &UnixStream {
+        self.stream.get_ref()
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream
@@ -162,4 +168,35 @@ pub(crate) fn connected(script: impl FnOnce(Peer) + Send + 'static) -> (Qmp, Scr
         Qmp::connect(socket, later()).expect("the peer greets"),
         script,
     )
+}
+
+/// What comes of a command that is answered with this.
+pub(crate) fn failure(answer: impl FnOnce(&mut Peer, &Value) + Send + 'static) -> Error {
+    let (mut qmp, script) = connected(|mut peer| {
+        let command = peer.command("stop");
+        answer(&mut peer, &command);
+        peer.until_closed();
+    });
+    let error = qmp.execute(&Stop).expect_err("it must not succeed");
+    drop(qmp);
+    script.join();
+    error
+}
+
+/// Sends commands that nobody reads until one does not fit any more.
+pub(crate) fn clog(qmp: &mut Qmp) -> Vec<Error> {
+    let text = "x".repeat(50_000);
+    let mut errors = Vec::new();
+    qmp.set_timeout(Duration::from_millis(5));
+    loop {
+        let error = qmp.hmp(&text).expect_err("nobody reads");
+        let ErrorKind::TimedOut { unsent, .. } = *error.kind() else {
+            panic!("{error:?}");
+        };
+        errors.push(error);
+        if unsent {
+            return errors;
+        }
+        assert!(errors.len() < 1000, "the socket takes everything");
+    }
 }

@@ -2,8 +2,11 @@
 
 mod arbitrary;
 mod commands;
+mod descriptors;
 mod events;
 mod fake;
 mod handshake;
+mod late;
+mod nonsense;
 mod recorded;
 mod scenario;

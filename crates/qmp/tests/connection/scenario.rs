@@ -1,14 +1,15 @@
 //! One conversation that uses every command, with a live QEMU when `examples/record.rs` records it and with the record when
 //! the tests play it back.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testjig_qmp::commands::{
-    BlockdevAdd, BlockdevDel, Cont, DeviceAdd, DeviceDel, DeviceListProperties, NetdevAdd,
+    AddFd, BlockdevAdd, BlockdevDel, Cont, DeviceAdd, DeviceDel, DeviceListProperties, NetdevAdd,
     NetdevDel, ObjectAdd, ObjectDel, QomGet, QomList, QomListTypes, QomSet,
     QueryCommandLineOptions, QueryCpusFast, QueryMachines, QueryQmpSchema, QueryStatus,
-    QueryVersion, Quit, RunState, Stop, SystemPowerdown, SystemReset,
+    QueryVersion, Quit, RemoveFd, RunState, Stop, SystemPowerdown, SystemReset,
 };
 use testjig_qmp::events::{DeviceDeleted, Shutdown};
 use testjig_qmp::{Error, ErrorClass, ErrorKind, Event, MetaType, Qmp};
@@ -271,6 +272,28 @@ fn hotplug(qmp: &mut Qmp) {
     qmp.execute(&ObjectAdd::new("memory-backend-ram", "ram0").prop("size", 1 << 20))
         .expect("object-add");
     qmp.execute(&ObjectDel::new("ram0")).expect("object-del");
+    let disk = File::open("/dev/zero").expect("the host has it");
+    let added = qmp
+        .execute_with_fd(&AddFd::to_set(7), &disk)
+        .expect("add-fd");
+    assert_eq!(added.fdset_id, 7);
+    let also_added = qmp
+        .execute_with_fd(&AddFd::to_new_set(), &disk)
+        .expect("add-fd");
+    assert_ne!(
+        (also_added.fdset_id, also_added.fd),
+        (added.fdset_id, added.fd)
+    );
+    qmp.execute(&RemoveFd::set(also_added.fdset_id))
+        .expect("remove-fd");
+    let error = qmp
+        .execute(&RemoveFd::set(99))
+        .expect_err("there is no such set");
+    assert_eq!(refused(&error), ErrorClass::GenericError);
+    let error = qmp
+        .execute(&AddFd::to_set(7))
+        .expect_err("there is no descriptor");
+    assert_eq!(refused(&error), ErrorClass::GenericError);
     qmp.execute(&BlockdevAdd::new("null-co", "disk0").prop("size", 1 << 20))
         .expect("blockdev-add");
     let error = qmp
