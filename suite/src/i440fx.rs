@@ -29,6 +29,8 @@ mod pci_hole;
 mod sides;
 mod smram;
 
+use std::ops::RangeInclusive;
+
 use testjig::prelude::*;
 use testjig::vm::LaunchOptions;
 
@@ -37,4 +39,12 @@ use testjig::vm::LaunchOptions;
 fn start(qemu: &Qemu, launch: &Launch) -> Vm {
     qemu.launch(launch, &LaunchOptions::default())
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The bytes that an access sees at `range`.
+#[track_caller]
+fn visible(vm: &Vm, range: RangeInclusive<u64>) -> Vec<u8> {
+    let mut bytes = vec![0; (range.end() - range.start() + 1) as usize];
+    vm.read_mem(*range.start(), &mut bytes);
+    bytes
 }

@@ -6,6 +6,7 @@ use testjig::qos::pci::{Bdf, Command, Function};
 use testjig::vm::Object;
 
 use super::sides::{Side, Sides};
+use super::visible;
 
 /// The host bridge with 512 KiB of plain memory on its PCI bus, at 0x80000–0xfffff, over ROM and video memory. Every byte of DRAM from
 /// 0xa0000 on differs from the byte of that memory at the same address.
@@ -25,7 +26,7 @@ impl Junction {
     pub(super) const PCI: u8 = 0xbc;
     pub(super) const WRITTEN: u8 = 0x5a;
 
-    fn new(host: &I440fx) -> Self {
+    pub(super) fn new(host: &I440fx) -> Self {
         let junction = Self {
             host: host.clone(),
             card: host.config().space().function(Self::CARD),
@@ -38,7 +39,7 @@ impl Junction {
     /// Where reads come from.
     #[track_caller]
     pub(super) fn reads(&self) -> Sides {
-        Sides::collect(self.visible().into_iter().map(|byte| match byte {
+        Sides::collect(self.bytes(Sides::FIRST).into_iter().map(|byte| match byte {
             Self::DRAM => Side::Dram,
             Self::PCI => Side::Pci,
             _ => Side::Neither,
@@ -63,7 +64,7 @@ impl Junction {
     /// What DRAM holds, whatever is visible.
     #[track_caller]
     pub(super) fn dram(&self) -> Vec<u8> {
-        self.with_dram_everywhere(Self::visible)
+        self.with_dram_everywhere(|| self.bytes(Sides::FIRST))
     }
 
     /// What the card's memory holds, whatever is visible.
@@ -73,15 +74,8 @@ impl Junction {
     }
 
     #[track_caller]
-    fn visible(&self) -> Vec<u8> {
-        self.bytes(Sides::FIRST)
-    }
-
-    #[track_caller]
     fn bytes(&self, base: u64) -> Vec<u8> {
-        let mut bytes = vec![0; Sides::LEN];
-        self.host.vm().read_mem(base, &mut bytes);
-        bytes
+        visible(self.host.vm(), base..=base + Sides::LEN as u64 - 1)
     }
 
     #[track_caller]
@@ -91,17 +85,17 @@ impl Junction {
 
     #[track_caller]
     fn mark(&self) {
-        self.with_dram_everywhere(|_| self.fill(Sides::FIRST, Self::DRAM));
+        self.with_dram_everywhere(|| self.fill(Sides::FIRST, Self::DRAM));
         self.with_card_aside(|base| self.fill(base, Self::PCI));
     }
 
     #[track_caller]
-    fn with_dram_everywhere<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
+    fn with_dram_everywhere<T>(&self, body: impl FnOnce() -> T) -> T {
         let pams: [_; 7] = std::array::from_fn(|number| self.host.pam(number as u16));
         let smram = self.host.smram();
         self.host.set_all_attributes(Attribute::ReadWrite);
         self.host.set_smram(Smram::new().with_open(true));
-        let result = body(self);
+        let result = body();
         self.host.set_smram(smram);
         for (number, pam) in (0..).zip(pams) {
             self.host.set_pam(number, pam);

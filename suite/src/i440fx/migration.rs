@@ -5,6 +5,7 @@ use std::time::Duration;
 use testjig::prelude::*;
 use testjig::qos::dev::i440fx::{Attribute, I440fx, Segment, Smram};
 
+use super::junction::Junction;
 use super::start;
 
 /// The registers travel with the machine; what they route must follow them, and so must the DRAM behind.
@@ -23,6 +24,13 @@ fn routing_follows_the_registers(host: I440fx, vm: &Vm, qemu: &Qemu, launch: Lau
         I440fx::new(&target).attribute(Segment::FIRST),
         Attribute::ReadWrite
     );
+}
+
+/// Memory on the bus is found again by the address of its device: domain and bus of the bridge, then slot and function.
+#[testjig::test(on = Junction)]
+fn memory_on_the_bus_is_named_by_its_address(vm: &Vm) {
+    let blocks = vm.hmp("info ramblock");
+    assert!(blocks.contains(" 0000:00:04.0/card "), "{blocks}");
 }
 
 /// Sends a machine to one that waits for it, and returns when that one runs.

@@ -6,6 +6,7 @@ use testjig::qos::dev::i440fx::{Attribute, I440fx, Pam, Segment, register};
 use super::address_map::AddressMap;
 use super::junction::Junction;
 use super::sides::{Side, Sides};
+use super::visible;
 use Attribute::{Disabled, ReadOnly, ReadWrite, WriteOnly};
 
 /// From the first segment to the last.
@@ -140,6 +141,14 @@ fn a_dword_write_across_the_first_register_changes_it(junction: Junction) {
     assert_eq!(junction.reads(), sides);
 }
 
+/// [PAM] The registers are the seven bytes from 59h to 5Fh, and no others.
+#[testjig::test(on = Junction)]
+fn writes_beside_the_registers_route_nothing(junction: Junction) {
+    junction.host.config().write::<u8>(register::PAM0 - 1, 0x33);
+    junction.host.config().write::<u8>(register::PAM6 + 1, 0x33);
+    assert_eq!(junction.reads(), Sides::all(Side::Pci));
+}
+
 /// [PAM] Disabling a segment hides its DRAM, and does not change it.
 #[testjig::test(on = I440fx, vary(segment = Segment::ALL))]
 fn dram_keeps_its_contents_while_disabled(host: I440fx, vm: &Vm, segment: Segment) {
@@ -170,9 +179,8 @@ fn an_access_across_segments_is_split(junction: Junction, vm: &Vm) {
 /// System address map: the ROM at the top of 4 GiB is also the BIOS area below 1 MiB.
 #[testjig::test(on = I440fx)]
 fn the_bios_area_shows_the_last_128_kib_of_the_rom(vm: &Vm) {
-    let (mut area, mut rom) = ([0; 128 << 10], [0; 128 << 10]);
-    vm.read_mem(0xe_0000, &mut area);
-    vm.read_mem(0xfffe_0000, &mut rom);
+    let area = visible(vm, 0xe_0000..=0xf_ffff);
+    let rom = visible(vm, 0xfffe_0000..=0xffff_ffff);
     assert!(area == rom);
     assert_eq!(area[0x1_fff0], 0xea, "the CPU begins with a far jump");
 }
@@ -188,14 +196,13 @@ fn the_disabled_bios_area_ignores_writes(vm: &Vm) {
 /// [PAM] Shadowing: the ROM's contents are copied to the DRAM at its address, which is then write-protected.
 #[testjig::test(on = I440fx)]
 fn the_bios_can_be_shadowed(host: I440fx, vm: &Vm) {
-    let (mut rom, mut shadow) = ([0; 64 << 10], [0; 64 << 10]);
-    vm.read_mem(Segment::BIOS.base(), &mut rom);
+    let rom = visible(vm, Segment::BIOS.range());
     host.set_attribute(Segment::BIOS, ReadWrite);
     vm.write_mem(Segment::BIOS.base(), &rom);
     vm.writeb(Segment::BIOS.base(), !rom[0]);
     host.set_attribute(Segment::BIOS, ReadOnly);
 
-    vm.read_mem(Segment::BIOS.base(), &mut shadow);
+    let shadow = visible(vm, Segment::BIOS.range());
     assert!(shadow[1..] == rom[1..]);
     assert_eq!(shadow[0], !rom[0], "reads are from DRAM, not from ROM");
 }

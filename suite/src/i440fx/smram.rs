@@ -33,6 +33,22 @@ fn without_d_open_the_space_is_pci(junction: Junction, smram: Smram) {
     assert_eq!(junction.writes(), Sides::all(Side::Pci));
 }
 
+/// [SMRAM] The register is byte 72h, by an access of any width.
+#[testjig::test(on = Junction)]
+fn a_dword_write_opens_the_space(junction: Junction) {
+    junction.host.config().write::<u32>(0x70, 0x004a_0000);
+    let sides = Sides::all(Side::Pci).with(Smram::RANGE, Side::Dram);
+    assert_eq!(junction.reads(), sides);
+}
+
+/// [SMRAM] The register is byte 72h alone.
+#[testjig::test(on = Junction)]
+fn writes_beside_the_register_open_nothing(junction: Junction) {
+    junction.host.config().write::<u8>(0x71, 0x4a);
+    junction.host.config().write::<u8>(0x73, 0x4a);
+    assert_eq!(junction.reads(), Sides::all(Side::Pci));
+}
+
 /// [SMRAM] What the firmware put there while the space was open is safe once it is closed.
 #[testjig::test(on = Junction)]
 fn closing_keeps_what_was_written(junction: Junction, vm: &Vm) {
@@ -75,13 +91,21 @@ fn the_space_hides_video_memory_while_open(host: I440fx, vm: &Vm) {
 /// [SMRAM] G_SMRAME = 1: in SMM, 0xa0000-0xbffff is DRAM; = 0: there is no SMM space.
 ///
 /// Only QEMU's own CPUs can be in SMM, so the machine is one without the qtest accelerator, and its address map is asked.
-#[testjig::test(on = I440fx, vary(enable = [false, true]))]
+#[testjig::test(on = Junction, vary(enable = [false, true]))]
 fn smm_sees_dram_only_while_enabled(qemu: &Qemu, launch: Launch, enable: bool) {
     let vm = start(&without_qtest_accelerator(qemu), &launch);
-    I440fx::new(&vm).set_smram(Smram::new().with_enable(!enable));
-    I440fx::new(&vm).set_smram(Smram::new().with_enable(enable));
+    let junction = Junction::new(&I440fx::new(&vm));
+    junction.host.set_smram(Smram::new().with_enable(!enable));
+    junction.host.set_smram(Smram::new().with_enable(enable));
     let seen = AddressMap::of(&vm, "cpu-smm-0").at(Smram::RANGE);
-    assert_eq!(seen == ["ram: ram"], enable, "SMM sees {seen:?}");
+    assert_eq!(
+        seen,
+        [if enable {
+            "ram: ram"
+        } else {
+            "ram: card @0x20000"
+        }]
+    );
 }
 
 fn without_qtest_accelerator(qemu: &Qemu) -> Qemu {
