@@ -104,8 +104,8 @@
 //!
 //! # Starting while the machine is built
 //!
-//! QEMU greets while its machine is still being built and takes commands when that is done. [`Qmp::begin`] gives a [`Handshake`], whose
-//! [`step`](Handshake::step) never waits; its descriptor can be polled together with others.
+//! QEMU greets while its machine is still being built and takes commands when that is done. [`Qmp::begin`] gives a
+//! [`Handshake`], whose [`step`](Handshake::step) never waits; its descriptor can be polled together with others.
 //!
 //! # Commands of your own
 //!
