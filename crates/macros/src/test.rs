@@ -138,9 +138,10 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         .iter()
         .map(capability)
         .collect::<Result<Vec<_>>>()?;
-    let deadline = match &arguments.deadline {
-        Some(duration) => quote!(::core::option::Option::Some(#duration)),
-        None => quote!(::core::option::Option::None),
+    let deadline = if let Some(duration) = &arguments.deadline {
+        quote!(::core::option::Option::Some(#duration))
+    } else {
+        quote!(::core::option::Option::None)
     };
 
     let wants = parameters.iter().filter_map(|parameter| match parameter {
@@ -169,28 +170,11 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         quote! { #(#picks)* let launch = #private::configure(launch, #closure); }
     });
 
-    // Values are taken first: they need the context mutably, and the references live until the call.
-    let locals: Vec<_> = (0..parameters.len())
-        .map(|i| format_ident!("parameter{i}"))
-        .collect();
-    let fetch = |wanted_by_value: bool| {
-        parameters
-            .iter()
-            .zip(&locals)
-            .filter_map(move |(parameter, local)| match parameter {
-                Parameter::Taken(ty) if wanted_by_value => {
-                    Some(quote!(let #local = context.take::<#ty>();))
-                }
-                Parameter::Picked(axis, _) if wanted_by_value => Some(quote!(let #local = #axis;)),
-                Parameter::Borrowed(ty) if !wanted_by_value => {
-                    Some(quote!(let #local = context.get::<#ty>();))
-                }
-                _ => None,
-            })
-    };
-    let (take, borrow) = (fetch(true), fetch(false));
+    let (take, borrow, locals) = fetches(&parameters);
 
     Ok(quote! {
+        // A test owns its device, whether it consumes it or not.
+        #[allow(clippy::needless_pass_by_value)]
         #function
 
         #[doc(hidden)]
@@ -220,6 +204,22 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             },
         };
     })
+}
+
+/// The statements that get each parameter's value, and the names that they give to them. Values are taken first: that needs the context
+/// mutably, and the references live until the call.
+fn fetches(parameters: &[Parameter]) -> (Vec<TokenStream>, Vec<TokenStream>, Vec<Ident>) {
+    let (mut take, mut borrow, mut locals) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, parameter) in parameters.iter().enumerate() {
+        let local = format_ident!("parameter{index}");
+        match parameter {
+            Parameter::Picked(value, _) => take.push(quote!(let #local = #value;)),
+            Parameter::Taken(ty) => take.push(quote!(let #local = context.take::<#ty>();)),
+            Parameter::Borrowed(ty) => borrow.push(quote!(let #local = context.get::<#ty>();)),
+        }
+        locals.push(local);
+    }
+    (take, borrow, locals)
 }
 
 /// The type of the parameter that an axis gives its values to.

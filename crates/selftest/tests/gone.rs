@@ -1,7 +1,5 @@
 //! Nothing outlives the runner, whichever way it ends.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -46,8 +44,7 @@ fn wait_gone(pid: Pid, deadline: Instant) {
 }
 
 fn start(mark: &str, scratch: &Path) -> Child {
-    let mut command: Command = common::planted();
-    command
+    Command::new(env!("CARGO_BIN_EXE_planted"))
         .args(["planted::waits", "planted::passes"])
         .env(MARK, mark)
         .env("PLANTED_LOG", scratch.join("log"))

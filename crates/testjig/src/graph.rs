@@ -30,6 +30,7 @@ use crate::registry::{GRAPHS, NodeType};
 
 type Adapt = Box<dyn Fn(Launch) -> Launch + Send + Sync>;
 type Build = Box<dyn Fn(&dyn Any) -> Box<dyn Any> + Send + Sync>;
+type BuildMachine = Box<dyn Fn(&Vm) -> Box<dyn Any> + Send + Sync>;
 type Decoder = fn() -> Box<dyn Describe>;
 
 /// Registers a piece of the graph: `testjig::graph!(|graph| { … })`, with a [`Graph`] to add machines and edges to.
@@ -54,7 +55,7 @@ pub struct Graph {
 struct Machine {
     kind: &'static MachineType,
     gives: NodeType,
-    build: Box<dyn Fn(&Vm) -> Box<dyn Any> + Send + Sync>,
+    build: BuildMachine,
 }
 
 /// One step from an interface to the next.

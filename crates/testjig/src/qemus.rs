@@ -1,6 +1,7 @@
 //! The QEMUs of a run: one an architecture, found or fetched before the first case, or the reason why there is none.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use testjig_vm::{Arch, Qemu};
@@ -41,7 +42,7 @@ impl Qemus {
             match qemu {
                 Ok(qemu) => text.push_str(&qemu.summary()),
                 Err(reason) => {
-                    text.push_str(&format!("no QEMU for {arch}: {reason}"));
+                    let _ = write!(text, "no QEMU for {arch}: {reason}");
                 }
             }
             text.push('\n');

@@ -178,9 +178,7 @@ pub fn label(text: &str) -> String {
     for c in text.chars() {
         if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '+' | '=') {
             label.push(c);
-        } else if c == '-' && !label.ends_with('-') {
-            label.push('-');
-        } else if !label.is_empty() && !label.ends_with('-') && c != '"' {
+        } else if c != '"' && !label.ends_with('-') && (c == '-' || !label.is_empty()) {
             label.push('-');
         }
     }

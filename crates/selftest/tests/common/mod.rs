@@ -5,29 +5,24 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The planted tests' binary.
-pub fn planted() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_planted"))
-}
-
 /// One case's record.
-pub struct Record {
+pub(crate) struct Record {
     value: Value,
 }
 
 impl Record {
     /// A text field.
-    pub fn text(&self, field: &str) -> &str {
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.value[field].as_str().unwrap_or_default()
     }
 
     /// A number field.
-    pub fn number(&self, field: &str) -> f64 {
+    pub(crate) fn number(&self, field: &str) -> f64 {
         self.value[field].as_f64().unwrap_or_default()
     }
 
     /// A field of the evidence, as text.
-    pub fn evidence(&self, field: &str) -> String {
+    pub(crate) fn evidence(&self, field: &str) -> String {
         match &self.value["evidence"][field] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -36,19 +31,19 @@ impl Record {
 }
 
 /// A finished run.
-pub struct Run {
+pub(crate) struct Run {
     /// The exit status.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// What it wrote to standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
     records: BTreeMap<String, Record>,
 }
 
 impl Run {
     /// Runs the cases whose names contain one of `patterns`.
-    pub fn of(patterns: &[&str]) -> Self {
+    pub(crate) fn of(patterns: &[&str]) -> Self {
         Self::read(
-            &planted()
+            &Command::new(env!("CARGO_BIN_EXE_planted"))
                 .args(patterns)
                 .output()
                 .expect("the planted binary starts"),
@@ -56,7 +51,7 @@ impl Run {
     }
 
     /// Reads the JSON lines of a run.
-    pub fn read(output: &Output) -> Self {
+    pub(crate) fn read(output: &Output) -> Self {
         let stdout = String::from_utf8_lossy(&output.stdout);
         let records = stdout
             .lines()
@@ -77,7 +72,7 @@ impl Run {
     }
 
     /// The record of the one case whose name has this between its module and its path.
-    pub fn case(&self, test: &str) -> &Record {
+    pub(crate) fn case(&self, test: &str) -> &Record {
         let name = format!("planted::{test}@");
         let mut found = self
             .records
@@ -94,7 +89,7 @@ impl Run {
     }
 
     /// How many cases have a verdict.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 }

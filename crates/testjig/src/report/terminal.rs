@@ -1,6 +1,7 @@
 //! The terminal: a progress line while it runs, failures at once and in full, a summary that fits the eye.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -150,7 +151,7 @@ impl Terminal {
         }
         let widest = devices.keys().map(|device| device.len()).max().unwrap_or(0);
         for (device, counts) in &devices {
-            text.push_str(&format!("  {device:widest$}  {}\n", self.counts(counts)));
+            let _ = writeln!(text, "  {device:widest$}  {}", self.counts(counts));
         }
 
         let mut slowest: Vec<_> = summary
@@ -165,10 +166,11 @@ impl Terminal {
         for (subject, (case, outcome)) in
             ["slowest", "", ""].iter().zip(slowest.iter().take(SLOWEST))
         {
-            text.push_str(&format!(
-                "  {subject:7} {:>6.0} ms  {case}\n",
+            let _ = writeln!(
+                text,
+                "  {subject:7} {:>6.0} ms  {case}",
                 outcome.duration.as_secs_f64() * 1e3
-            ));
+            );
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, outcome) in summary
@@ -179,7 +181,7 @@ impl Terminal {
             *reasons.entry(&outcome.reason).or_default() += 1;
         }
         for (reason, count) in reasons {
-            text.push_str(&format!("  skipped {count:>6}  {reason}\n"));
+            let _ = writeln!(text, "  skipped {count:>6}  {reason}");
         }
 
         let mut total = BTreeMap::new();
@@ -190,7 +192,7 @@ impl Terminal {
         let median = median.map_or(String::new(), |m| {
             format!(", median {:.0} ms a case", m.as_secs_f64() * 1e3)
         });
-        text.push_str(&format!("{} in {time:.1} s{median}\n", self.counts(&total)));
+        let _ = writeln!(text, "{} in {time:.1} s{median}", self.counts(&total));
         if summary.interrupted {
             text.push_str("interrupted: the remaining cases did not run\n");
         } else if summary.executed() == 0 {

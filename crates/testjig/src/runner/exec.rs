@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
@@ -169,7 +170,7 @@ fn returned(error: &dyn Error) -> Trouble {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        message.push_str(&format!(": {error}"));
+        let _ = write!(message, ": {error}");
         source = error.source();
     }
     Trouble::new(Verdict::Fail, message)

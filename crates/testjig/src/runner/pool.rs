@@ -75,7 +75,7 @@ struct Busy<'a> {
     limit: Duration,
 }
 
-impl<'a> Pool<'a> {
+impl Pool<'_> {
     fn drive(
         &mut self,
         signals: &Signals,
@@ -205,7 +205,7 @@ impl<'a> Pool<'a> {
                     let reason = format!("the test's own process ended: {}", describe(status));
                     finish(
                         busy.case,
-                        worker.lost(&busy, Verdict::Fail, reason, output),
+                        busy.lost(Verdict::Fail, reason, output),
                         reporter,
                     );
                 } else {
@@ -228,7 +228,7 @@ impl<'a> Pool<'a> {
             let output = worker.take_output();
             if let Some(busy) = worker.busy.take() {
                 let reason = "the test itself did not come to an end: it waits for something other than its machine, or loops";
-                let outcome = worker.lost(&busy, Verdict::Hang, reason.to_owned(), output);
+                let outcome = busy.lost(Verdict::Hang, reason.to_owned(), output);
                 finish(busy.case, outcome, reporter);
             }
         }
@@ -250,6 +250,22 @@ impl<'a> Pool<'a> {
 struct Ready {
     signal: bool,
     workers: Vec<usize>,
+}
+
+impl Busy<'_> {
+    /// The outcome of a case whose worker can't speak for it.
+    fn lost(&self, verdict: Verdict, reason: String, output: String) -> Outcome {
+        Outcome {
+            duration: self.since.elapsed(),
+            evidence: Some(Evidence {
+                place: Some(format!("{}:{}", self.case.test.file, self.case.test.line)),
+                message: reason.clone(),
+                output,
+                ..Evidence::default()
+            }),
+            ..Outcome::without_run(verdict, reason)
+        }
+    }
 }
 
 impl Worker<'_> {
@@ -307,20 +323,6 @@ impl Worker<'_> {
         }
     }
 
-    /// The outcome of a case whose worker can't speak for it.
-    fn lost(&self, busy: &Busy<'_>, verdict: Verdict, reason: String, output: String) -> Outcome {
-        Outcome {
-            duration: busy.since.elapsed(),
-            evidence: Some(Evidence {
-                place: Some(format!("{}:{}", busy.case.test.file, busy.case.test.line)),
-                message: reason.clone(),
-                output,
-                ..Evidence::default()
-            }),
-            ..Outcome::without_run(verdict, reason)
-        }
-    }
-
     fn kill(&self) {
         let _ = kill_process(self.pid, Signal::KILL);
         let _ = waitpid(Some(self.pid), WaitOptions::empty());
@@ -354,7 +356,7 @@ fn describe(status: Option<WaitStatus>) -> String {
 
 /// How much longer than usual things may take on a machine that is busy with other work.
 fn load() -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+    let cores = u32::try_from(super::default_jobs()).map_or(1.0, f64::from);
     let load = std::fs::read_to_string("/proc/loadavg")
         .ok()
         .and_then(|line| line.split(' ').next()?.parse::<f64>().ok())
