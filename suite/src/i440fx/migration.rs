@@ -24,6 +24,7 @@ fn routing_follows_the_registers(host: I440fx, vm: &Vm, qemu: &Qemu, launch: Lau
         I440fx::new(&target).attribute(Segment::FIRST),
         Attribute::ReadWrite
     );
+    target.stop();
 }
 
 /// Memory on the bus is found again by the address of its device: domain and bus of the bridge, then slot and function.
