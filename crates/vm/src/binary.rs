@@ -120,6 +120,32 @@ impl Qemu {
         invocation.probed(arch, origin, cache)
     }
 
+    /// One line: what it is, where it comes from, and what was not taken in its place.
+    pub fn summary(&self) -> String {
+        let Self {
+            arch,
+            version,
+            origin,
+            ..
+        } = self;
+        let program = self.program.display();
+        let place = match origin {
+            Origin::Named { by } if *by == program.to_string() => by.clone(),
+            Origin::Named { by } => format!("{program} (named by {by})"),
+            Origin::Path => format!("{program} (on PATH)"),
+            Origin::Provisioned { suite } => format!("provisioned from Debian {suite}"),
+        };
+        let mut summary = format!("QEMU {version} for {arch}, {place}");
+        if !self.caps.qtest_accel {
+            summary.push_str(", without the qtest accelerator: no virtual clock");
+        }
+        if !self.passed_over.is_empty() {
+            summary.push_str("; ");
+            summary.push_str(&self.passed_over.join("; "));
+        }
+        summary
+    }
+
     /// A command that starts it: QEMU's own arguments go behind what is there.
     pub fn command(&self) -> Command {
         command(&self.program, &self.leading_args, &self.env)

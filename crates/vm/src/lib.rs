@@ -7,6 +7,7 @@ mod channel;
 mod clock;
 mod condition;
 mod disk;
+pub mod doctor;
 mod fault;
 mod find;
 mod irq;

@@ -33,7 +33,7 @@ mod tools;
 
 pub use error::{ProvisionError, ProvisionErrorKind};
 pub(crate) use installed::newest;
-pub use installed::{Installed, Removed, list, remove};
+pub use installed::{Installed, RemoveError, Removed, list, remove};
 pub use manifest::Manifest;
 pub use plan::Package;
 pub use progress::{Progress, Silent};

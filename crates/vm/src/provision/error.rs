@@ -52,7 +52,8 @@ pub enum ProvisionErrorKind {
         /// What came back.
         error: io::Error,
     },
-    /// The cache's path holds a colon or a semicolon, at which the loader would cut it.
+    /// The cache's path holds a colon or a semicolon, at which the loader would cut it, or what
+    /// apt's configuration cannot express.
     CachePath(PathBuf),
     /// Nothing moved for so many seconds while this was going on.
     Stalled(u64, String),
@@ -112,6 +113,14 @@ impl ProvisionError {
         })
     }
 
+    /// Names the directory that stays, where the error names one that is gone by now.
+    pub(super) fn in_place(mut self, directory: &Path) -> Self {
+        if let ProvisionErrorKind::NoSpace { path, .. } = &mut self.kind {
+            directory.clone_into(path);
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> &ProvisionErrorKind {
         &self.kind
@@ -129,6 +138,11 @@ impl ProvisionError {
             self.kind,
             MirrorMidUpdate(_) | NoPackage(_) | NoSuite(_) | Stalled(..)
         )
+    }
+
+    /// What was attempted and what came back. `Display` adds the [`advice`](Self::advice).
+    pub fn cause(&self) -> impl fmt::Display {
+        Cause(self)
     }
 
     /// What to do about it.
@@ -168,7 +182,7 @@ impl ProvisionError {
                 "make it writable, or set XDG_CACHE_HOME to a directory that is".to_owned()
             }
             Kind::CachePath(_) => {
-                "set XDG_CACHE_HOME to a directory without them in its path".to_owned()
+                "set XDG_CACHE_HOME to a directory without such in its path".to_owned()
             }
             Kind::Unusable(_) => format!("`jig clean` and run again; or {name_one}"),
             Kind::NoAccelerator(_) => {
@@ -181,17 +195,27 @@ impl ProvisionError {
 
 impl fmt::Display for ProvisionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.cause(), self.advice())
+    }
+}
+
+/// What was attempted and what came back.
+struct Cause<'a>(&'a ProvisionError);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ProvisionErrorKind as Kind;
+        let Self(error) = self;
         f.write_str("failed to fetch a QEMU")?;
-        let archs: Vec<&str> = self.archs.iter().map(|arch| arch.name()).collect();
+        let archs: Vec<&str> = error.archs.iter().map(|arch| arch.name()).collect();
         if !archs.is_empty() {
             write!(f, " for {}", archs.join(", "))?;
         }
-        if let Some(suite) = &self.suite {
+        if let Some(suite) = &error.suite {
             write!(f, " from Debian's {suite}")?;
         }
         f.write_str(": ")?;
-        match &self.kind {
+        match &error.kind {
             Kind::NoApt(tool) => write!(
                 f,
                 "there is no {tool} on this machine ({})",
@@ -227,7 +251,7 @@ impl fmt::Display for ProvisionError {
             }
             Kind::CachePath(path) => write!(
                 f,
-                "its place, {}, has a colon or a semicolon in its path, at which the dynamic loader cuts paths",
+                "its place, {}, has a character in its path that the dynamic loader or apt cannot bear (a colon, a semicolon, a quotation mark, or one that is not UTF-8)",
                 path.display()
             ),
             Kind::Stalled(seconds, what) => write!(f, "{what}: nothing moved for {seconds} s"),
@@ -235,8 +259,7 @@ impl fmt::Display for ProvisionError {
             Kind::Unusable(error) => write!(f, "what was fetched does not run ({error})"),
             Kind::NoAccelerator(what) => write!(f, "{what} has no qtest accelerator"),
             Kind::Io(what, error) => write!(f, "could not manage {what} ({error})"),
-        }?;
-        write!(f, "; {}", self.advice())
+        }
     }
 }
 

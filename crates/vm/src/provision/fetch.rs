@@ -29,6 +29,8 @@ const STAGING: &str = ".staging-";
 const ATTEMPTS: usize = 3;
 /// Bytes for apt's lists and what it makes of them (sid's, November 2026: 75 MB).
 const LISTS: u64 = 100_000_000;
+/// Bytes for a first root besides: packages and what they unpack to (sid's for x86: 38 and 181 MB).
+const FIRST_ROOT: u64 = 240_000_000;
 /// Unpacked, packages take up to five times their size.
 const UNPACKED: u64 = 5;
 
@@ -82,7 +84,7 @@ impl Request<'_> {
         }
         // Fails if it is not empty, which is well.
         let _ = fs::remove_dir(&home);
-        result
+        result.map_err(|error| error.in_place(&directory))
     }
 
     /// Asks each archive in turn, and an archive that is being updated several times.
@@ -117,7 +119,11 @@ impl Request<'_> {
     fn fetch_from(&self, archive: &Archive, work: &Path) -> Result<Fetched, ProvisionError> {
         let source = archive.paragraph(&self.suite.with_base(), &self.tools.dpkg_arch);
         let apt = Apt::prepare(self.tools, work, &source, self.suite)?;
-        enough_room(work, LISTS)?;
+        let roots = installed::all(self.cache);
+        let first = !roots
+            .iter()
+            .any(|root| root.is_for(self.suite, &self.tools.dpkg_arch));
+        enough_room(work, LISTS + if first { FIRST_ROOT } else { 0 })?;
         self.progress.stage(&format!(
             "reading the package lists of Debian {}",
             self.suite
@@ -125,7 +131,7 @@ impl Request<'_> {
         apt.update().inspect_err(|_| apt.forget())?;
         let closure = self.closure(&apt).inspect_err(|_| apt.forget())?;
 
-        let base = installed::all(self.cache)
+        let base = roots
             .into_iter()
             .filter(|root| root.is_for(self.suite, &self.tools.dpkg_arch))
             .find(|root| root.manifest().agrees_with(&closure));

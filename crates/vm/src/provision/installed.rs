@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::error::{ProvisionError, ProvisionErrorKind};
 use super::lock::Lock;
 use super::manifest::Manifest;
 use super::root::{Root, remove_tree};
@@ -90,10 +89,7 @@ pub fn list(cache: &Cache) -> Vec<Installed> {
 }
 
 pub(super) fn all(cache: &Cache) -> Vec<Installed> {
-    let below = |directory: &Path| {
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
+    let below = |directory: &Path| entries(directory).unwrap_or_default();
     let mut found: Vec<Installed> = below(&cache.provisioned())
         .iter()
         .flat_map(|suite| below(suite))
@@ -132,63 +128,90 @@ pub struct Removed {
     pub bytes: u64,
 }
 
-/// Removes provisioned QEMUs, those of one suite or all, with what interrupted downloads left and
-/// what is remembered of binaries. Nothing outside the cache directory is touched: symbolic links
-/// are removed, not followed.
+/// Removes provisioned QEMUs, those of one suite or all; with all of them goes what is remembered
+/// of binaries. What interrupted downloads left goes with its suite. Nothing outside the cache
+/// directory is touched: symbolic links are removed, not followed.
 ///
 /// # Errors
 /// If another process is fetching, or something cannot be removed.
-pub fn remove(cache: &Cache, suite: Option<&Suite>) -> Result<Removed, ProvisionError> {
-    let directory = cache.provisioned();
+pub fn remove(cache: &Cache, suite: Option<&Suite>) -> Result<Removed, RemoveError> {
     let mut removed = Removed::default();
-    let failed = |path: &Path, error| ProvisionError::io("remove", path, error);
-    // A link to elsewhere is not ours to empty.
-    let own = fs::symlink_metadata(&directory).is_ok_and(|data| data.is_dir());
-    if own {
-        let lock = Lock::try_take(&directory).map_err(|error| failed(&directory, error))?;
-        let _lock = lock.map_err(|holder| {
-            let said = format!("{holder} is fetching a QEMU");
-            ProvisionError::new(ProvisionErrorKind::Tool("the removal".to_owned(), said))
-        })?;
-        for entry in fs::read_dir(&directory).map_err(|error| failed(&directory, error))? {
-            let path = entry.map_err(|error| failed(&directory, error))?.path();
-            let is_directory = fs::symlink_metadata(&path).is_ok_and(|data| data.is_dir());
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let chosen = suite.is_none_or(|suite| {
-                name.rsplit_once('-')
-                    .is_some_and(|(own, _)| own == suite.name())
-            });
-            if is_directory && chosen {
-                take(&path, &mut removed)?;
+    let directory = cache.provisioned();
+    match fs::symlink_metadata(&directory) {
+        Ok(data) if data.is_dir() => {
+            let lock = Lock::try_take(&directory).map_err(RemoveError::of(&directory))?;
+            let _lock = lock.map_err(|holder| RemoveError::Busy { holder })?;
+            for path in entries(&directory).map_err(RemoveError::of(&directory))? {
+                let chosen = suite.is_none_or(|suite| is_of(&path, suite));
+                if chosen && path.is_dir() {
+                    take(&path, &mut removed)?;
+                }
+            }
+            if suite.is_none() {
+                let lock = directory.join("lock");
+                fs::remove_file(&lock).map_err(RemoveError::of(&lock))?;
+                // Somebody else's things may be in it.
+                let _ = fs::remove_dir(&directory);
             }
         }
-    } else if fs::symlink_metadata(&directory).is_ok() && suite.is_none() {
-        fs::remove_file(&directory).map_err(|error| failed(&directory, error))?;
-        removed.directories.push(directory.clone());
+        // A link to elsewhere, or a file: not what is behind it.
+        Ok(_) if suite.is_none() => take(&directory, &mut removed)?,
+        _ => {}
     }
-    if suite.is_none() {
-        let probes = cache.probes();
-        if fs::symlink_metadata(&probes).is_ok_and(|data| data.is_dir()) {
-            take(&probes, &mut removed)?;
-        }
-        if own {
-            let lock = directory.join("lock");
-            fs::remove_file(&lock).map_err(|error| failed(&lock, error))?;
-            // Something of somebody else's may be in it.
-            let _ = fs::remove_dir(&directory);
-        }
+    let probes = cache.probes();
+    if suite.is_none() && fs::symlink_metadata(&probes).is_ok() {
+        take(&probes, &mut removed)?;
     }
     Ok(removed)
 }
 
-fn take(path: &Path, removed: &mut Removed) -> Result<(), ProvisionError> {
+/// Whether a directory is the home of a suite's roots: `SUITE-MACHINE`.
+fn is_of(path: &Path, suite: &Suite) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.rsplit_once('-')
+        .is_some_and(|(own, _)| own == suite.name())
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(directory)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect()
+}
+
+fn take(path: &Path, removed: &mut Removed) -> Result<(), RemoveError> {
     let bytes = space::used(path);
-    remove_tree(path).map_err(|error| ProvisionError::io("remove", path, error))?;
+    remove_tree(path).map_err(RemoveError::of(path))?;
     removed.bytes += bytes;
     removed.directories.push(path.to_owned());
     Ok(())
+}
+
+/// Something could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// Another process is fetching.
+    #[error(
+        "failed to remove what is provisioned: {holder} is fetching a QEMU; try again when it is done"
+    )]
+    Busy {
+        /// Which one, as far as that is known.
+        holder: String,
+    },
+    /// The system refused.
+    #[error("failed to remove {}: {error}", path.display())]
+    Io {
+        /// What was to be removed.
+        path: PathBuf,
+        /// What came back.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl RemoveError {
+    fn of(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
 }

@@ -16,8 +16,6 @@ use super::progress::Progress;
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
-    /// Whether somebody else had it first.
-    pub(super) waited: bool,
 }
 
 impl Lock {
@@ -32,14 +30,13 @@ impl Lock {
     pub(super) fn try_take(directory: &Path) -> io::Result<Result<Self, String>> {
         let mut file = open(&directory.join("lock"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Ok(Self::taken(file, false)?)),
+            Ok(()) => Ok(Ok(Self::taken(file)?)),
             Err(Errno::WOULDBLOCK) => Ok(Err(holder(&mut file))),
             Err(error) => Err(error.into()),
         }
     }
 
     fn wait(path: &Path, progress: &dyn Progress) -> io::Result<Self> {
-        let mut waited = false;
         loop {
             let mut file = open(path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -48,7 +45,6 @@ impl Lock {
                         "waiting for {}, which is fetching one",
                         holder(&mut file)
                     ));
-                    waited = true;
                     while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
                         if error != Errno::INTR {
                             return Err(error.into());
@@ -61,17 +57,17 @@ impl Lock {
             let there = fs::metadata(path).map(|there| (there.dev(), there.ino()));
             let mine = file.metadata()?;
             if there.is_ok_and(|there| there == (mine.dev(), mine.ino())) {
-                return Self::taken(file, waited);
+                return Self::taken(file);
             }
             fs::create_dir_all(path.parent().unwrap_or(path))?;
         }
     }
 
-    fn taken(mut file: File, waited: bool) -> io::Result<Self> {
+    fn taken(mut file: File) -> io::Result<Self> {
         file.set_len(0)?;
         // Only for the message to those who wait: a disk that is full shall not fail here.
         let _ = write!(file, "{}", std::process::id());
-        Ok(Self { file, waited })
+        Ok(Self { file })
     }
 }
 
@@ -124,7 +120,6 @@ mod tests {
     fn the_second_says_for_whom_it_waits_and_then_has_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let first = Lock::take(directory.path(), &Silent).expect("nobody has it");
-        assert!(!first.waited);
         let (sender, told) = mpsc::channel();
         std::thread::scope(|scope| {
             let second = scope.spawn(|| {
@@ -139,7 +134,7 @@ mod tests {
             );
             assert!(!second.is_finished());
             drop(first);
-            assert!(second.join().expect("no panic").waited);
+            drop(second.join().expect("no panic"));
         });
     }
 

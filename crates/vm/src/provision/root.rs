@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,17 +29,25 @@ pub(super) struct Root<'a>(pub(super) &'a Path);
 impl Root<'_> {
     /// Which of the architectures it has a QEMU for.
     pub(super) fn archs(&self) -> Vec<Arch> {
-        let has = |arch: &Arch| self.binary(*arch).is_file();
+        let has = |arch: &Arch| self.binary(*arch).is_some();
         Arch::ALL.into_iter().filter(has).collect()
     }
 
-    fn binary(&self, arch: Arch) -> PathBuf {
-        self.0.join("usr/bin").join(arch.binary_name())
+    /// The binary itself. In 7.2 the one for i386 lies in `libexec`, and a script in `bin` starts
+    /// the system's.
+    fn binary(&self, arch: Arch) -> Option<PathBuf> {
+        ["usr/bin", "usr/libexec"]
+            .map(|directory| self.0.join(directory).join(arch.binary_name()))
+            .into_iter()
+            .find(|file| is_elf(file))
     }
 
     /// How to start its QEMU: through its own loader with its own libraries, modules and firmware.
     pub(super) fn invocation(&self, arch: Arch) -> io::Result<Invocation> {
-        let binary = self.binary(arch);
+        let binary = self.binary(arch).ok_or_else(|| {
+            let what = format!("no {} among the packages", arch.binary_name());
+            io::Error::new(io::ErrorKind::NotFound, what)
+        })?;
         let libraries = self.libraries()?;
         let loader = loader(&libraries)?;
         // Packages from before the merge of `/lib` into `/usr/lib` have both.
@@ -178,6 +186,12 @@ impl Root<'_> {
     }
 }
 
+fn is_elf(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && &magic == b"\x7fELF"
+}
+
 /// Whether a file is the one that the index says.
 pub(super) fn has_checksum(file: &Path, package: &Package) -> io::Result<bool> {
     let mut file = match File::open(file) {
@@ -230,14 +244,19 @@ pub(super) fn linked_copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a tree, read-only directories included. Follows no symbolic links.
+/// Removes a tree, read-only directories included; of a symbolic link, only the link.
 pub(super) fn remove_tree(tree: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(tree) {
+        Ok(data) if !data.is_dir() => return fs::remove_file(tree),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
     match fs::remove_dir_all(tree) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(tree)?;
             fs::remove_dir_all(tree)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
