@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::provision::host::{Distribution, in_directories};
 use crate::provision::{self, Installed, Silent, Suite, space};
-use crate::{Arch, Cache, CacheError, Finder, Origin, Qemu};
+use crate::{Arch, Cache, CacheError, Finder, Origin, Qemu, find};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,10 +130,9 @@ fn named(cache: &Cache) -> Vec<Finding> {
         .chain([foreign])
         .filter_map(|(variable, arch)| {
             let value = env::var_os(&variable).filter(|value| !value.is_empty())?;
-            let origin = Origin::Named {
-                by: variable.clone(),
-            };
-            let found = Qemu::from_binary_of(arch, Path::new(&value), origin, cache);
+            let path = env::var_os("PATH");
+            let program = Path::new(&value);
+            let found = find::named(arch, program, &variable, path.as_deref(), cache);
             Some(match found {
                 Ok(qemu) => Finding::new(&variable, accelerated(&qemu), qemu.summary()),
                 Err(error) => Finding::new(&variable, State::Bad, error.to_string())

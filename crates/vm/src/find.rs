@@ -3,7 +3,7 @@
 mod error;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 pub use error::{FindError, FindErrorKind};
@@ -142,6 +142,25 @@ impl Environment {
     }
 }
 
+/// The binary that the user named: by its path, or by a name on `PATH` as shells look for it.
+pub(crate) fn named(
+    arch: Option<Arch>,
+    program: &Path,
+    by: &str,
+    path: Option<&OsStr>,
+    cache: &Cache,
+) -> Result<Qemu, FindError> {
+    let mut program = program.to_owned();
+    if program.components().count() == 1 && !program.exists() {
+        let name = program.to_string_lossy().into_owned();
+        if let Some(found) = in_directories(path, &name).next() {
+            program = found;
+        }
+    }
+    let origin = Origin::Named { by: by.to_owned() };
+    Qemu::from_binary_of(arch, &program, origin, cache).map_err(|error| error.named_by(by))
+}
+
 struct Search<'a> {
     finder: &'a Finder,
     environment: &'a Environment,
@@ -204,18 +223,10 @@ impl Search<'_> {
         }))
     }
 
-    /// The binary that the user named: by its path, or by a name on `PATH` as shells look for it.
     fn named(&self, program: &Path, by: &str) -> Result<Qemu, FindError> {
-        let mut program = program.to_owned();
-        if program.components().count() == 1 && !program.exists() {
-            let name = program.to_string_lossy().into_owned();
-            if let Some(found) = in_directories(self.environment.path.as_deref(), &name).next() {
-                program = found;
-            }
-        }
-        let origin = Origin::Named { by: by.to_owned() };
-        Qemu::from_binary_of(Some(self.finder.arch), &program, origin, self.cache)
-            .map_err(|error| error.named_by(by))
+        let arch = Some(self.finder.arch);
+        let path = self.environment.path.as_deref();
+        named(arch, program, by, path, self.cache)
     }
 
     fn on_path(&mut self) -> Option<Qemu> {

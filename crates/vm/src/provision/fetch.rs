@@ -76,10 +76,14 @@ impl Request<'_> {
         let result = self
             .fetch(&work)
             .and_then(|fetched| self.build(&home, &fetched));
-        let full =
-            |error: &ProvisionError| matches!(error.kind(), ProvisionErrorKind::NoSpace { .. });
-        // What is there is kept for the next attempt, unless it would be in its way.
-        if result.as_ref().is_ok() || result.as_ref().is_err_and(full) {
+        // Packages that are there are kept for the next attempt, unless they would be in its way.
+        let keep = match &result {
+            Ok(_) => false,
+            Err(error) => !matches!(error.kind(), ProvisionErrorKind::NoSpace { .. }),
+        };
+        let worth_keeping =
+            || fs::read_dir(work.join("debs")).is_ok_and(|mut debs| debs.next().is_some());
+        if !(keep && worth_keeping()) {
             remove_tree(&work).map_err(|error| ProvisionError::io("remove", &work, error))?;
         }
         // Fails if it is not empty, which is well.
