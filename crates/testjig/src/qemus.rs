@@ -50,15 +50,3 @@ impl Qemus {
         text
     }
 }
-trait TemporarySummary {
-    fn summary(&self) -> String;
-}
-impl TemporarySummary for Qemu {
-    fn summary(&self) -> String {
-        format!("QEMU {} ({})", self.version, self.arch)
-    }
-}
-/// TEMPORARY
-pub fn summary_of(q: &Qemu) -> String {
-    q.summary()
-}

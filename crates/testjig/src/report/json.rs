@@ -81,7 +81,7 @@ impl<W: Write> Reporter for JsonLines<W> {
                 .map(|qemu| QemuFacts {
                     arch: qemu.arch,
                     version: qemu.version.to_string(),
-                    summary: crate::qemus::summary_of(qemu),
+                    summary: qemu.summary(),
                 })
                 .collect(),
             cases: plan.cases.len(),
