@@ -15,11 +15,6 @@
 //! | \[CONFDATA\] takes any access within its four bytes | 11.1 only aligned ones: a word at 0xcfd reads as 0, is not written |
 //! | without a device there, a closed SMM space is nothing | is DRAM, as if it were open |
 
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "a test is handed its interface, whether it keeps it or not"
-)]
-
 mod address_map;
 mod configuration;
 mod junction;
