@@ -18,7 +18,8 @@ pub use qom::{
 };
 pub use query::{
     CommandLineOption, CommandLineParameter, Cpu, Machine, QueryCommandLineOptions, QueryCpusFast,
-    QueryMachines, QueryQmpSchema, QueryStatus, QueryVersion, RunState, Status,
+    QueryMachines, QueryQmpSchema, QueryStatus, QueryTarget, QueryVersion, RunState, Status,
+    Target,
 };
 pub use run::{Cont, HumanMonitorCommand, Quit, Stop, SystemPowerdown, SystemReset};
 

@@ -286,7 +286,7 @@ struct TimedOut<'a> {
 
 impl fmt::Display for TimedOut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no {} within {:?}", self.awaited, self.after)?;
+        write!(f, "no {} within {:.1?}", self.awaited, self.after)?;
         if self.unsent {
             f.write_str(
                 "; the command was not sent, because the deadline had passed or the peer reads nothing",
@@ -313,7 +313,7 @@ impl fmt::Display for Remains<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, times)) in self.seen.iter().enumerate() {
             let separator = if at == 0 { "; seen instead: " } else { ", " };
-            write!(f, "{separator}{}", printable(name))?;
+            write!(f, "{separator}{name}")?;
             if *times > 1 {
                 write!(f, " ×{times}")?;
             }

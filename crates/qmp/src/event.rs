@@ -181,17 +181,18 @@ impl EventQueue {
         self.events.drain(..).map(|(event, _)| event)
     }
 
-    /// Names of the queued events with their numbers, in the order of first occurrence; the last is a summary if there are
-    /// many different ones.
+    /// Names of the queued events, shortened, with their numbers, in the order of first occurrence; the last is a summary
+    /// if there are many different ones.
     pub(crate) fn summary(&self) -> Vec<(String, usize)> {
         const NAMES: usize = 16;
         let mut seen: Vec<(String, usize)> = Vec::new();
         let mut others = 0;
         for event in self.iter() {
-            if let Some((_, times)) = seen.iter_mut().find(|(name, _)| *name == event.name) {
+            let name = excerpt(event.name.as_bytes());
+            if let Some((_, times)) = seen.iter_mut().find(|(known, _)| *known == name) {
                 *times += 1;
             } else if seen.len() < NAMES {
-                seen.push((event.name.clone(), 1));
+                seen.push((name, 1));
             } else {
                 others += 1;
             }

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use crate::client::Qmp;
-use crate::error::{Awaited, Error, ErrorKind};
+use crate::error::{Awaited, Error, ErrorKind, excerpt};
 use crate::greeting::Greeting;
 use crate::link::Link;
-use crate::session::{Arrival, Direction, Limits, Sending, Session, Wait};
+use crate::session::{Arrival, Direction, Limits, Session, Wait};
 
 const ATTEMPT: &str = "open the QMP connection";
 const NEGOTIATE: &str = "qmp_capabilities";
@@ -22,7 +22,7 @@ const NEGOTIATE: &str = "qmp_capabilities";
 pub struct Handshake {
     session: Session,
     greeting: Option<Greeting>,
-    sent: Option<Sending>,
+    is_answered: bool,
     is_complete: bool,
 }
 
@@ -32,7 +32,7 @@ impl Handshake {
         Self {
             session: Session::new(Link::new(socket.into())),
             greeting: None,
-            sent: None,
+            is_answered: false,
             is_complete: false,
         }
     }
@@ -115,7 +115,7 @@ impl Handshake {
                     .events
                     .iter()
                     .next()
-                    .map_or_else(String::new, |event| event.name().to_owned()),
+                    .map_or_else(String::new, |event| excerpt(event.name().as_bytes())),
             },
             Err(ErrorKind::Malformed { problem, line }) => ErrorKind::NotQmp {
                 problem: not_qmp(&line).map_or_else(
@@ -132,10 +132,11 @@ impl Handshake {
     /// Leaves negotiation mode, once.
     fn answer(&mut self, greeting: Greeting) {
         self.greeting = Some(greeting);
-        if self.sent.is_none() {
+        if !self.is_answered {
+            self.is_answered = true;
             let id = self.session.next_id();
             let line = format!("{{\"execute\":\"{NEGOTIATE}\",\"id\":{id}}}\n");
-            self.sent = Some(self.session.queue(line.as_bytes(), None));
+            self.session.queue(line.as_bytes(), None);
         }
     }
 

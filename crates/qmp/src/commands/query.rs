@@ -14,6 +14,9 @@ plain_commands! {
     /// The version, as in the greeting.
     QueryVersion = "query-version" -> Version;
 
+    /// The architecture of the binary.
+    QueryTarget = "query-target" -> Target;
+
     /// All machine types of the binary.
     QueryMachines = "query-machines" -> Vec<Machine>;
 
@@ -22,6 +25,14 @@ plain_commands! {
 
     /// Everything that can be said over QMP.
     QueryQmpSchema = "query-qmp-schema" -> Schema;
+}
+
+/// The reply to [`QueryTarget`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Target {
+    /// The architecture as QEMU names it: `x86_64` of `qemu-system-x86_64`.
+    pub arch: String,
 }
 
 /// What the machine is doing.

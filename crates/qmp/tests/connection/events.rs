@@ -557,3 +557,24 @@ fn poll_takes_all_that_has_arrived() {
         "failed to receive events: the peer closed the connection"
     );
 }
+
+#[test]
+fn an_odd_name_is_shown_shortened_and_printable() {
+    let name = format!("\x1b[2J{}", "x".repeat(1000));
+    let odd = name.clone();
+    let (mut qmp, script) = connected(move |mut peer| {
+        peer.event(&odd);
+        peer.until_closed();
+    });
+    collect(&mut qmp, 1);
+    let error = qmp
+        .wait_event("RESET", soon())
+        .expect_err("there is no such event");
+    let text = error.to_string();
+    assert!(text.contains("seen instead: \\u{1b}[2Jxxx"), "{text}");
+    assert!(text.ends_with("xxx… (1004 bytes)"), "{text}");
+    assert!(text.len() < 400, "{text}");
+    assert_eq!(qmp.events().next().unwrap().name(), name);
+    drop(qmp);
+    script.join();
+}

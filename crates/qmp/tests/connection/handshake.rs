@@ -383,3 +383,12 @@ fn commands_follow_the_handshake() {
     assert!(qmp.execute(&QueryStatus).expect("the peer answers").running);
     script.join();
 }
+
+#[test]
+fn a_connection_can_go_to_another_thread() {
+    fn is_send<T: Send + 'static>(_: &T) {}
+    let (qmp, script) = connected(Peer::until_closed);
+    is_send(&qmp);
+    drop(qmp);
+    script.join();
+}

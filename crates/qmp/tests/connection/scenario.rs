@@ -9,7 +9,7 @@ use testjig_qmp::commands::{
     AddFd, BlockdevAdd, BlockdevDel, Cont, DeviceAdd, DeviceDel, DeviceListProperties, NetdevAdd,
     NetdevDel, ObjectAdd, ObjectDel, QomGet, QomList, QomListTypes, QomSet,
     QueryCommandLineOptions, QueryCpusFast, QueryMachines, QueryQmpSchema, QueryStatus,
-    QueryVersion, Quit, RemoveFd, RunState, Stop, SystemPowerdown, SystemReset,
+    QueryTarget, QueryVersion, Quit, RemoveFd, RunState, Stop, SystemPowerdown, SystemReset,
 };
 use testjig_qmp::events::{DeviceDeleted, Shutdown};
 use testjig_qmp::{Error, ErrorClass, ErrorKind, Event, MetaType, Qmp};
@@ -53,6 +53,10 @@ fn types(qmp: &mut Qmp) {
     assert_eq!(
         qmp.execute(&QueryVersion).expect("query-version"),
         qmp.greeting().version
+    );
+    assert_eq!(
+        qmp.execute(&QueryTarget).expect("query-target").arch,
+        "x86_64"
     );
 
     let machines = qmp.execute(&QueryMachines).expect("query-machines");
