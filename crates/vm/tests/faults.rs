@@ -260,11 +260,11 @@ fn a_forbidden_clock_is_a_missing_capability() {
 #[test]
 fn an_event_that_does_not_come_names_those_that_did() {
     let vm = pc();
-    vm.qmp_raw("stop", serde_json::Value::Null);
-    let fault = fault_of(|| vm.wait_event("RESET", Duration::from_millis(50)));
+    vm.qmp_raw("system_reset", serde_json::Value::Null);
+    let fault = fault_of(|| vm.wait_event("SHUTDOWN", Duration::from_millis(50)));
     let FaultKind::Deadline { seen, .. } = fault.kind() else {
         panic!("{fault:?}");
     };
-    assert!(seen.contains("STOP"), "{seen}");
-    vm.wait_event("STOP", Duration::from_millis(50));
+    assert!(seen.contains("RESET"), "{seen}");
+    vm.wait_event("RESET", Duration::from_millis(50));
 }

@@ -266,7 +266,8 @@ fn a_machine_with_everything_starts() {
         .serial("s1")
         .netdev(Netdev::packets("n0"))
         .netdev(Netdev::stream("n1"))
-        .netdev(Netdev::new("hubport", "n2").option("hubid", 0))
+        .netdev(Netdev::new("user", "n2").option("restrict", "on"))
+        .device(Device::new("rtl8139").prop("netdev", "n2"))
         .drive(Drive::new("d0", Image::zeroed(4 << 30)))
         .drive(Drive::new("d1", Image::bytes(*b"0123456789abcdef")).read_only(true))
         .drive(

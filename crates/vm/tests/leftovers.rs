@@ -74,7 +74,7 @@ fn nothing_is_left_whichever_way_a_machine_ends() {
     check("stopped");
 
     let vm = start(&everything());
-    let handles = (vm.ram(), vm.clock(), vm.disk("d"), vm.channel("c"));
+    let handles = (vm.ram(), vm.disk("d"), vm.channel("c"));
     vm.outb(0x80, 0);
     drop(vm);
     assert_ne!(holdings(), before, "handles keep the machine");

@@ -226,11 +226,10 @@ fn netdev<R: Resources>(backend: &Netdev, make: &mut R) -> Result<Options, R::Er
                 id,
                 messages: false,
             })?;
-            Options::new("stream")
+            // The newer `stream` takes its descriptor some time after the machine answers, and drops frames until then.
+            Options::new("socket")
                 .with("id", id)
-                .with("server", "off")
-                .with("addr.type", "fd")
-                .with("addr.str", &fd.to_string())
+                .with("fd", &fd.to_string())
         }
         NetdevKind::Other(kind) => Options::new(kind).with("id", id),
     };
