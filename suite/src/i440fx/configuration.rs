@@ -221,7 +221,7 @@ impl Reset {
                 vm.qmp(QueryStatus);
                 vm.outb(0xcf9, 0x02);
                 vm.outb(0xcf9, 0x06);
-                vm.wait_event("RESET", Duration::from_secs(5));
+                vm.wait_event("RESET", Duration::from_secs(30));
             }
         }
     }

@@ -36,10 +36,9 @@ fn dram_ends_at_its_size(vm: &Vm, size: Size) {
 
 /// The smallest memories end below 1 MiB or right there.
 #[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = [Size(512 * KIB), Size(MIB)]))]
-fn dram_may_end_at_or_below_1_mib(vm: &Vm, size: Size) {
+fn dram_may_end_at_or_below_1_mib(vm: &Vm) {
     assert_dram(vm, &[0, 512 * KIB - 1]);
     assert_nothing(vm, &[MIB, 4 * GIB]);
-    assert_eq!(size.0, vm.launch().memory_size());
 }
 
 /// System address map: what would reach into the space of PCI and APICs continues above 4 GiB.

@@ -43,5 +43,5 @@ fn migrate(from: &Vm, to: &Vm) {
         .find(|word| word.starts_with("tcp:"))
         .unwrap_or_else(|| panic!("the target does not say where it listens:\n{status}"));
     from.hmp(&format!("migrate -d {address}"));
-    to.wait_event("RESUME", Duration::from_secs(10));
+    to.wait_event("RESUME", Duration::from_secs(30));
 }

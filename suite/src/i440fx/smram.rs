@@ -90,7 +90,7 @@ fn the_space_hides_video_memory_while_open(host: I440fx, vm: &Vm) {
 
 /// [SMRAM] G_SMRAME = 1: in SMM, 0xa0000-0xbffff is DRAM; = 0: there is no SMM space.
 ///
-/// Only QEMU's own CPUs can be in SMM, so the machine is one without the qtest accelerator, and its address map is asked.
+/// Only QEMU's own CPUs can be in SMM, so the machine is one with those, and its address map is asked.
 #[testjig::test(on = Junction, vary(enable = [false, true]))]
 fn smm_sees_dram_only_while_enabled(qemu: &Qemu, launch: Launch, enable: bool) {
     let vm = start(&without_qtest_accelerator(qemu), &launch);
@@ -98,14 +98,8 @@ fn smm_sees_dram_only_while_enabled(qemu: &Qemu, launch: Launch, enable: bool) {
     junction.host.set_smram(Smram::new().with_enable(!enable));
     junction.host.set_smram(Smram::new().with_enable(enable));
     let seen = AddressMap::of(&vm, "cpu-smm-0").at(Smram::RANGE);
-    assert_eq!(
-        seen,
-        [if enable {
-            "ram: ram"
-        } else {
-            "ram: card @0x20000"
-        }]
-    );
+    let (dram, pci) = ("ram: ram", "ram: card @0x20000");
+    assert_eq!(seen, [if enable { dram } else { pci }]);
 }
 
 fn without_qtest_accelerator(qemu: &Qemu) -> Qemu {
