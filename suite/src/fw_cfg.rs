@@ -1,4 +1,7 @@
-//! QEMU's firmware configuration device (fw_cfg), in the form that PCs have it: behind I/O ports, with DMA.
+//! QEMU's firmware configuration device (fw_cfg).
+//!
+//! A test on [`FwCfg`](testjig::qos::dev::fw_cfg::FwCfg) is about the device wherever it is; one on [`PcFwCfg`](pc::PcFwCfg) about its
+//! ports, or about what only PCs keep in it.
 //!
 //! Names in brackets are headings of its specification, <https://www.qemu.org/docs/master/specs/fw_cfg.html>; items that it leaves to
 //! "the QEMU source for the most up-to-date and authoritative list" are held to what QEMU 7.2 to 11.1 show.
@@ -10,11 +13,6 @@
 //! | \[Guest-side DMA Interface\] a write that fails is dropped | one from memory that is not there leaves zeroes in the item |
 //! | \[Selector\] bytes read at the selector's port mean nothing | are bytes of the item, as at the data port |
 //! | \[Guest-side DMA Interface\] the address register is 0 at startup | its upper half survives a reset of the machine |
-
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "a test is handed its interface, whether it keeps it or not"
-)]
 
 mod acpi;
 mod boot;
@@ -28,8 +26,10 @@ mod items;
 mod kernel;
 mod legacy;
 mod lifetime;
+mod microvm;
 mod migration;
 mod options;
+mod pc;
 mod slots;
 mod starting;
 mod writable;

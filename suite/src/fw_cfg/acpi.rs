@@ -4,9 +4,11 @@ use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, FwCfg};
 use testjig::qos::pci::{Bdf, ConfigSpace};
 
+use super::pc::PcFwCfg;
+
 /// The tables have the power management registers where the firmware has put them before it selects one of the three files.
-#[testjig::test(on = FwCfg, vary(file = [TABLES, LOADER, RSDP]))]
-fn the_first_selection_makes_the_tables(fw: FwCfg, vm: &Vm, file: &'static str) {
+#[testjig::test(on = PcFwCfg, vary(file = [TABLES, LOADER, RSDP]))]
+fn the_first_selection_makes_the_tables(fw: PcFwCfg, vm: &Vm, file: &'static str) {
     let key = fw.key(file);
     set_pm_base(vm, 0x700);
     fw.select(key);
@@ -14,8 +16,8 @@ fn the_first_selection_makes_the_tables(fw: FwCfg, vm: &Vm, file: &'static str) 
 }
 
 /// A selection by DMA makes them too, whatever the operation then is.
-#[testjig::test(on = FwCfg, vary(control = [Control::DONE, Control::SKIP, Control::READ]))]
-fn a_selection_by_dma_makes_the_tables(fw: FwCfg, vm: &Vm, control: Control) {
+#[testjig::test(on = PcFwCfg, vary(control = [Control::DONE, Control::SKIP, Control::READ]))]
+fn a_selection_by_dma_makes_the_tables(fw: PcFwCfg, vm: &Vm, control: Control) {
     let key = fw.key(RSDP);
     set_pm_base(vm, 0x680);
     Dma::new(&fw).run(control.of(key), 0);
@@ -24,8 +26,8 @@ fn a_selection_by_dma_makes_the_tables(fw: FwCfg, vm: &Vm, control: Control) {
 }
 
 /// Other files don't.
-#[testjig::test(on = FwCfg)]
-fn a_selection_of_another_file_makes_no_tables(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg)]
+fn a_selection_of_another_file_makes_no_tables(fw: PcFwCfg, vm: &Vm) {
     let other = fw.key("etc/e820");
     set_pm_base(vm, 0x680);
     fw.item(other, 20);
@@ -34,8 +36,8 @@ fn a_selection_of_another_file_makes_no_tables(fw: FwCfg, vm: &Vm) {
 }
 
 /// They are made once, so that the three files fit each other.
-#[testjig::test(on = FwCfg)]
-fn later_selections_keep_the_tables(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg)]
+fn later_selections_keep_the_tables(fw: PcFwCfg, vm: &Vm) {
     set_pm_base(vm, 0x700);
     fw.select(fw.key(RSDP));
     set_pm_base(vm, 0x780);
@@ -44,8 +46,8 @@ fn later_selections_keep_the_tables(fw: FwCfg, vm: &Vm) {
 }
 
 /// After a reset they are made anew.
-#[testjig::test(on = FwCfg)]
-fn a_reset_has_the_tables_made_anew(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg)]
+fn a_reset_has_the_tables_made_anew(fw: PcFwCfg, vm: &Vm) {
     set_pm_base(vm, 0x700);
     assert_eq!(pm1a_event_block(&fw), 0x700);
     vm.reset();
@@ -54,15 +56,15 @@ fn a_reset_has_the_tables_made_anew(fw: FwCfg, vm: &Vm) {
 }
 
 /// ACPI 6.5 §5.2.5.3: the root pointer begins with its signature; of revision 0 it has 20 bytes.
-#[testjig::test(on = FwCfg)]
-fn the_root_pointer_is_one(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg)]
+fn the_root_pointer_is_one(fw: PcFwCfg) {
     let rsdp = fw.contents(RSDP);
     assert_eq!((rsdp.len(), &rsdp[..8]), (20, b"RSD PTR ".as_slice()));
 }
 
 /// A machine without ACPI has none of the files.
-#[testjig::test(on = FwCfg, launch = |l| l.machine_option("acpi", "off"))]
-fn without_acpi_there_are_no_tables(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.machine_option("acpi", "off"))]
+fn without_acpi_there_are_no_tables(fw: PcFwCfg) {
     for name in [TABLES, LOADER, RSDP] {
         assert_eq!(fw.file(name), None);
     }

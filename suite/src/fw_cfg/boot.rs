@@ -103,6 +103,17 @@ fn what_is_no_picture_is_left_out(qemu: &Qemu, launch: Launch, bad: Bad) {
     assert!(vm.stderr().contains("not recognized"), "{}", vm.stderr());
 }
 
+/// A directory is no picture either.
+#[testjig::test(on = FwCfg, launch = |l| l.boot("splash", "/"))]
+fn a_directory_is_left_out(fw: FwCfg, vm: &Vm) {
+    assert_eq!((fw.file(JPEG), fw.file(BITMAP)), (None, None));
+    assert!(
+        vm.stderr().contains("failed to read splash file '/'"),
+        "{}",
+        vm.stderr()
+    );
+}
+
 /// The machine starts without a picture that is not there.
 #[testjig::test(on = FwCfg, launch = |l| l.boot("splash", "/nonexistent/picture").boot("splash-time", 9))]
 fn a_missing_picture_is_left_out(fw: FwCfg, vm: &Vm) {

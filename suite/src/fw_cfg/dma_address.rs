@@ -1,8 +1,9 @@
 //! The DMA address register: what it reads, and which write starts an operation.
 
 use testjig::prelude::*;
-use testjig::qos::bus::Pio;
-use testjig::qos::dev::fw_cfg::{Control, Dma, DmaAccess, FwCfg, Key, Window};
+use testjig::qos::dev::fw_cfg::{Control, Dma, DmaAccess, FwCfg, Key};
+
+use super::pc::PcFwCfg;
 
 /// [Signature] "reading the DMA Address Register returns 0x51454d5520434647 (QEMU CFG in big-endian format)"
 #[testjig::test(on = FwCfg)]
@@ -11,9 +12,9 @@ fn the_register_reads_as_a_signature(fw: FwCfg) {
 }
 
 /// The same, in parts of any width.
-#[testjig::test(on = FwCfg)]
-fn the_signature_reads_the_same_at_every_width(fw: FwCfg) {
-    let io = ports(&fw);
+#[testjig::test(on = PcFwCfg)]
+fn the_signature_reads_the_same_at_every_width(fw: PcFwCfg) {
+    let io = fw.io();
     let bytes: Vec<_> = (0..8).map(|offset| io.inb(4 + offset)).collect();
     assert_eq!(bytes, b"QEMU CFG");
     let words: Vec<_> = [0, 2, 4, 6]
@@ -119,9 +120,9 @@ fn the_descriptor_may_be_anywhere(fw: FwCfg, vm: &Vm, offset: u64) {
 }
 
 /// [Guest-side DMA Interface] the register is written as 64 or two times 32 bits: narrower writes do nothing, wherever they go.
-#[testjig::test(on = FwCfg, vary(offset = [0, 1, 2, 3, 4, 5, 6, 7]))]
-fn narrow_writes_are_ignored(fw: FwCfg, offset: u16) {
-    let io = ports(&fw);
+#[testjig::test(on = PcFwCfg, vary(offset = [0, 1, 2, 3, 4, 5, 6, 7]))]
+fn narrow_writes_are_ignored(fw: PcFwCfg, offset: u16) {
+    let io = fw.io();
     let dma = Dma::new(&fw);
     dma.prepare(read_signature(&dma));
     io.outb(4 + offset, 0xff);
@@ -132,9 +133,9 @@ fn narrow_writes_are_ignored(fw: FwCfg, offset: u16) {
 }
 
 /// Nor does a write across both halves.
-#[testjig::test(on = FwCfg, vary(offset = [1, 2, 3]))]
-fn writes_across_the_halves_are_ignored(fw: FwCfg, offset: u16) {
-    let io = ports(&fw);
+#[testjig::test(on = PcFwCfg, vary(offset = [1, 2, 3]))]
+fn writes_across_the_halves_are_ignored(fw: PcFwCfg, offset: u16) {
+    let io = fw.io();
     let dma = Dma::new(&fw);
     dma.prepare(read_signature(&dma));
     io.outl(4 + offset, 0xffff_ffff);
@@ -148,12 +149,5 @@ fn read_signature(dma: &Dma) -> DmaAccess {
         control: Control::READ.of(Key::SIGNATURE),
         length: 4,
         address: dma.buffer_address(),
-    }
-}
-
-fn ports(fw: &FwCfg) -> &Pio {
-    match fw.window() {
-        Window::Io(io) => io,
-        Window::Mmio(_) => panic!("the tests of the ports are for PCs"),
     }
 }

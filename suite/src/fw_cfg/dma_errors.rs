@@ -3,6 +3,8 @@
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, DmaAccess, FwCfg, Key};
 
+use super::pc::PcFwCfg;
+
 /// A read into addresses without memory fails.
 #[testjig::test(on = FwCfg)]
 fn a_read_to_nowhere_fails(fw: FwCfg, vm: &Vm) {
@@ -63,8 +65,8 @@ fn a_write_to_a_read_only_item_fails(fw: FwCfg, key: Key) {
 }
 
 /// The files that a machine makes are read-only too, unless they are meant to be written.
-#[testjig::test(on = FwCfg, vary(name = ["bootorder", "etc/acpi/tables", "etc/e820", "etc/boot-fail-wait", "etc/system-states"]))]
-fn a_write_to_a_read_only_file_fails(fw: FwCfg, name: &'static str) {
+#[testjig::test(on = PcFwCfg, vary(name = ["bootorder", "etc/acpi/tables", "etc/e820", "etc/boot-fail-wait", "etc/system-states"]))]
+fn a_write_to_a_read_only_file_fails(fw: PcFwCfg, name: &'static str) {
     let dma = Dma::new(&fw);
     let file = fw.file(name).expect("the file");
     let before = fw.item(file.key, 8);

@@ -3,6 +3,8 @@
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, Entry, FwCfg, Key};
 
+use super::pc::PcFwCfg;
+
 /// [File Directory] "items stored at selector keys 0x0020 or higher": the files have consecutive keys from there on, in the order of
 /// the directory.
 #[testjig::test(on = FwCfg, launch = with_three)]
@@ -138,8 +140,8 @@ fn dma_and_data_register_agree_on_every_file(fw: FwCfg) {
 }
 
 /// What every PC's firmware finds.
-#[testjig::test(on = FwCfg)]
-fn a_pc_has_the_files_that_its_firmware_needs(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg)]
+fn a_pc_has_the_files_that_its_firmware_needs(fw: PcFwCfg) {
     let names = names(&fw);
     for needed in [
         "bios-geometry",
@@ -162,8 +164,8 @@ fn a_pc_has_the_files_that_its_firmware_needs(fw: FwCfg) {
 }
 
 /// ACPI 6.5 §15, "System Address Map Interfaces": 20 bytes an entry, base and length of 64 bits, type of 32 bits, 1 being memory.
-#[testjig::test(on = FwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [128, 5120]))]
-fn e820_entries_add_up_to_the_memory(fw: FwCfg, mib: u64) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [128, 5120]))]
+fn e820_entries_add_up_to_the_memory(fw: PcFwCfg, mib: u64) {
     let entries = fw.contents("etc/e820");
     assert_eq!(entries.len() % 20, 0);
     let memory: u64 = entries
@@ -177,11 +179,11 @@ fn e820_entries_add_up_to_the_memory(fw: FwCfg, mib: u64) {
 /// SMBIOS 3.7 §5.2.1: the 32-bit entry point is 31 bytes and begins with `_SM_`; §5.2.2: the 64-bit one is 24 bytes and begins with
 /// `_SM3_`.
 #[testjig::test(
-    on = FwCfg,
+    on = PcFwCfg,
     launch = |l| l.machine_option("smbios-entry-point-type", bits),
     vary(bits = [32, 64])
 )]
-fn the_smbios_anchor_is_of_the_machines_kind(fw: FwCfg, bits: u32) {
+fn the_smbios_anchor_is_of_the_machines_kind(fw: PcFwCfg, bits: u32) {
     let anchor = fw.contents("etc/smbios/smbios-anchor");
     if bits == 32 {
         assert_eq!((anchor.len(), &anchor[..4]), (31, b"_SM_".as_slice()));
@@ -191,8 +193,8 @@ fn the_smbios_anchor_is_of_the_machines_kind(fw: FwCfg, bits: u32) {
 }
 
 /// Where memory can be plugged in, the firmware learns up to where the address space is taken.
-#[testjig::test(on = FwCfg, launch = |l| l.arg("-m").arg("slots=2,maxmem=1G"))]
-fn reserved_memory_ends_behind_what_may_be_plugged_in(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.arg("-m").arg("slots=2,maxmem=1G"))]
+fn reserved_memory_ends_behind_what_may_be_plugged_in(fw: PcFwCfg) {
     let end = fw.contents("etc/reserved-memory-end");
     assert_eq!(end.len(), 8);
     let end = u64::from_le_bytes(end.try_into().expect("eight bytes"));
@@ -200,14 +202,14 @@ fn reserved_memory_ends_behind_what_may_be_plugged_in(fw: FwCfg) {
 }
 
 /// Devices leave files of their own.
-#[testjig::test(on = FwCfg, launch = |l| l.device(Device::new("pvpanic").prop("ioport", 0x605)))]
-fn pvpanic_tells_its_port(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.device(Device::new("pvpanic").prop("ioport", 0x605)))]
+fn pvpanic_tells_its_port(fw: PcFwCfg) {
     assert_eq!(fw.contents("etc/pvpanic-port"), [0x05, 0x06]);
 }
 
 /// An option ROM without a BAR comes as a file; its name is that of the host's file without the directory.
-#[testjig::test(on = FwCfg, launch = |l| l.device(Device::new("VGA").prop("rombar", 0)))]
-fn a_rom_without_bar_is_a_file(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.device(Device::new("VGA").prop("rombar", 0)))]
+fn a_rom_without_bar_is_a_file(fw: PcFwCfg) {
     let rom = fw
         .file("vgaroms/vgabios-stdvga.bin")
         .expect("the ROM of the VGA");

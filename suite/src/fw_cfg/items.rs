@@ -5,6 +5,7 @@ use testjig::qos::dev::fw_cfg::{Dma, Features, FwCfg, Key};
 use testjig::vm::{MachineType, Object, RamBackend};
 
 use super::host_file::HostFile;
+use super::pc::PcFwCfg;
 use super::starting::start;
 
 /// [Signature] "the four bytes read will contain the characters QEMU"
@@ -41,8 +42,8 @@ fn without_a_uuid_there_is_the_nil_one(fw: FwCfg) {
 }
 
 /// The size of RAM counts all of it, above 4 GiB too.
-#[testjig::test(on = FwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [64, 1000, 5120]))]
-fn the_ram_size_counts_all_ram(fw: FwCfg, mib: u64) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [64, 1000, 5120]))]
+fn the_ram_size_counts_all_ram(fw: PcFwCfg, mib: u64) {
     assert_eq!(fw.u64(Key::RAM_SIZE), mib * MIB);
     assert_eq!(fw.byte(), 0);
 }
@@ -55,8 +56,8 @@ fn nographic_is_the_machines_setting(fw: FwCfg, graphics: &'static str) {
 }
 
 /// Both counts of CPUs: those present, and on PCs the limit of the APIC IDs of those that may come.
-#[testjig::test(on = FwCfg, launch = |l| l.cpus(present).smp_option("maxcpus", most), vary(present = [1, 3], most = [3, 255]))]
-fn cpus_are_counted_as_present_and_as_possible(fw: FwCfg, present: u32, most: u32) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.cpus(present).smp_option("maxcpus", most), vary(present = [1, 3], most = [3, 255]))]
+fn cpus_are_counted_as_present_and_as_possible(fw: PcFwCfg, present: u32, most: u32) {
     assert_eq!(u32::from(fw.u16(Key::NB_CPUS)), present);
     assert_eq!(fw.byte(), 0);
     assert_eq!(u32::from(fw.u16(Key::MAX_CPUS)), most);
@@ -64,20 +65,20 @@ fn cpus_are_counted_as_present_and_as_possible(fw: FwCfg, present: u32, most: u3
 }
 
 /// Three cores take two bits of the APIC ID: the second socket's go from 4 to 6, and 7 is the limit.
-#[testjig::test(on = FwCfg, launch = |l| l.cpus(6).smp_option("sockets", 2).smp_option("cores", 3))]
-fn max_cpus_is_the_limit_of_apic_ids(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.cpus(6).smp_option("sockets", 2).smp_option("cores", 3))]
+fn max_cpus_is_the_limit_of_apic_ids(fw: PcFwCfg) {
     assert_eq!(fw.u16(Key::NB_CPUS), 6);
     assert_eq!(fw.u16(Key::MAX_CPUS), 7);
 }
 
 /// A machine without NUMA has no nodes, and every APIC ID is in node 0.
-#[testjig::test(on = FwCfg, launch = |l| l.cpus(2))]
-fn without_numa_there_are_no_nodes(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.cpus(2))]
+fn without_numa_there_are_no_nodes(fw: PcFwCfg) {
     assert_eq!(fw.item(Key::NUMA, 32), [0; 32]);
 }
 
 /// NUMA: the number of nodes, the node of each APIC ID, the memory of each node.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn numa_tells_nodes_cpus_and_memory(qemu: &Qemu, launch: Launch) {
     let node = |l: Launch, id: u32, size: u64| {
         let memory = Object::new("memory-backend-ram", format!("m{id}")).prop("size", size);
@@ -113,14 +114,16 @@ fn own_memory(machine: &MachineType) -> Launch {
 }
 
 /// The PC's timer interrupt arrives at pin 2 of the I/O APIC, and an item of the architecture says so.
-#[testjig::test(on = FwCfg)]
-fn irq0_is_overridden(fw: FwCfg) {
-    assert_eq!(fw.item(Key::IRQ0_OVERRIDE, 6), [1, 0, 0, 0, 0, 0]);
+#[testjig::test(on = PcFwCfg)]
+fn irq0_is_overridden(fw: PcFwCfg) {
+    let yes = [1, 0, 0, 0, 0, 0];
+    assert_eq!(fw.item(Key::IRQ0_OVERRIDE, 6), yes);
+    assert_eq!(fw.item(Key::IRQ0_OVERRIDE.with_write(true), 6), yes);
 }
 
 /// IA-PC HPET specification, §2.3.4: the block's capabilities, then where its registers are.
-#[testjig::test(on = FwCfg)]
-fn the_hpet_is_described(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg)]
+fn the_hpet_is_described(fw: PcFwCfg, vm: &Vm) {
     fw.select(Key::HPET);
     assert_eq!(fw.byte(), 1);
     let id = fw.bytes(4);
@@ -129,8 +132,8 @@ fn the_hpet_is_described(fw: FwCfg, vm: &Vm) {
 }
 
 /// A machine without HPET says 0xff for their number.
-#[testjig::test(on = FwCfg, launch = |l| l.machine_option("hpet", "off"))]
-fn without_hpet_none_is_described(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.machine_option("hpet", "off"))]
+fn without_hpet_none_is_described(fw: PcFwCfg) {
     assert_eq!(fw.item(Key::HPET, 3), [0xff, 0, 0]);
 }
 
@@ -138,7 +141,7 @@ fn without_hpet_none_is_described(fw: FwCfg) {
 const HPET: u64 = 0xfed0_0000;
 
 /// `-acpitable`: how many tables, then the length of each before it.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn acpi_tables_are_those_of_the_command_line(qemu: &Qemu, launch: Launch) {
     let data = HostFile::new(b"payload");
     let option = format!("sig=TEST,rev=3,data={}", data.path());
@@ -152,8 +155,8 @@ fn acpi_tables_are_those_of_the_command_line(qemu: &Qemu, launch: Launch) {
 }
 
 /// Items that other architectures or older machines have are empty on a PC without a kernel.
-#[testjig::test(on = FwCfg, vary(key = ABSENT))]
-fn items_that_a_pc_does_not_have_are_empty(fw: FwCfg, key: Key) {
+#[testjig::test(on = PcFwCfg, vary(key = ABSENT))]
+fn items_that_a_pc_does_not_have_are_empty(fw: PcFwCfg, key: Key) {
     assert_eq!(fw.item(key, 16), [0; 16]);
     let dma = Dma::new(&fw);
     assert_eq!(dma.read(key, 16), [0; 16]);

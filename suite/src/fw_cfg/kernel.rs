@@ -7,10 +7,11 @@ use testjig::qos::dev::fw_cfg::{Dma, FwCfg, Key};
 use testjig::vm::Fault;
 
 use super::host_file::HostFile;
+use super::pc::PcFwCfg;
 use super::starting::start;
 
 /// Protocol 2.03: the kernel goes to 1 MiB, its real-mode part and its command line below 640 KiB.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn a_kernel_comes_in_two_parts(qemu: &Qemu, launch: Launch) {
     let image = linux(0x203, 2);
     let (_vm, fw) = start(qemu, &with_kernel(launch, &HostFile::new(&image)));
@@ -29,7 +30,7 @@ fn a_kernel_comes_in_two_parts(qemu: &Qemu, launch: Launch) {
 }
 
 /// Before protocol 2.02, or without any, the real-mode part is at 0x90000.
-#[testjig::test(on = FwCfg, vary(protocol = [0x201, 0]))]
+#[testjig::test(on = PcFwCfg, vary(protocol = [0x201, 0]))]
 fn an_old_kernel_goes_elsewhere(qemu: &Qemu, launch: Launch, protocol: u16) {
     let image = linux(protocol, 1);
     let (_vm, fw) = start(qemu, &with_kernel(launch, &HostFile::new(&image)));
@@ -40,7 +41,7 @@ fn an_old_kernel_goes_elsewhere(qemu: &Qemu, launch: Launch, protocol: u16) {
 }
 
 /// `-append`: the command line with a terminating zero, which its size counts.
-#[testjig::test(on = FwCfg, vary(line = ["", "console=ttyS0 quiet"]))]
+#[testjig::test(on = PcFwCfg, vary(line = ["", "console=ttyS0 quiet"]))]
 fn the_command_line_is_text_with_a_zero(qemu: &Qemu, launch: Launch, line: &'static str) {
     let kernel = HostFile::new(&linux(0x203, 1));
     let launch = with_kernel(launch, &kernel).arg("-append").arg(line);
@@ -55,7 +56,7 @@ fn the_command_line_is_text_with_a_zero(qemu: &Qemu, launch: Launch, line: &'sta
 }
 
 /// `-initrd`: the RAM disk goes to the end of memory that the kernel allows, on a page of its own.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn the_ram_disk_is_as_given(qemu: &Qemu, launch: Launch) {
     let content: Vec<u8> = (0..5000_u32).map(|n| (n % 241) as u8).collect();
     let (kernel, disk) = (HostFile::new(&linux(0x203, 1)), HostFile::new(&content));
@@ -70,7 +71,7 @@ fn the_ram_disk_is_as_given(qemu: &Qemu, launch: Launch) {
 }
 
 /// The kernel as it was given is a file, without what QEMU writes into its header.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn the_kernel_is_a_file_too(qemu: &Qemu, launch: Launch) {
     if qemu.version.major < 10 {
         Fault::skip("the file etc/boot/kernel came with QEMU 10.0").raise();
@@ -82,7 +83,7 @@ fn the_kernel_is_a_file_too(qemu: &Qemu, launch: Launch) {
 
 /// x86/HVM direct boot (<https://xenbits.xen.org/docs/unstable/misc/pvh.html>): an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY
 /// begins where that says.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn a_pvh_kernel_has_an_entry(qemu: &Qemu, launch: Launch) {
     let kernel = HostFile::new(&pvh(0x10_0000, 0x10_0040));
     let launch = with_kernel(launch, &kernel).arg("-append").arg("pvh");
@@ -96,7 +97,7 @@ fn a_pvh_kernel_has_an_entry(qemu: &Qemu, launch: Launch) {
 
 /// Multiboot 0.6.96 §3.1: the header with addresses says where the kernel goes and begins; what the loader tells it goes the way of a
 /// RAM disk.
-#[testjig::test(on = FwCfg)]
+#[testjig::test(on = PcFwCfg)]
 fn a_multiboot_kernel_goes_where_its_header_says(qemu: &Qemu, launch: Launch) {
     let image = multiboot(0x20_0000, 0x20_0020);
     let (_vm, fw) = start(qemu, &with_kernel(launch, &HostFile::new(&image)));
@@ -116,7 +117,7 @@ fn data(fw: &FwCfg, size: Key, data: Key) -> Vec<u8> {
 }
 
 /// A kernel of `sectors` of set-up code behind the boot sector and 700 bytes of its own; of protocol 0, one without header.
-fn linux(protocol: u16, sectors: u8) -> Vec<u8> {
+pub(super) fn linux(protocol: u16, sectors: u8) -> Vec<u8> {
     let setup = (usize::from(sectors) + 1) * 512;
     let mut image = vec![0; setup];
     image[0x1f1] = sectors; // setup_sects

@@ -158,6 +158,21 @@ fn a_name_given_twice_is_declined(qemu: &Qemu, launch: Launch, name: &'static st
     assert_declined(qemu, &twice, &format!("duplicate fw_cfg file name: {name}"));
 }
 
+/// So is the name of the file that is last, a ROM that nobody knows.
+#[testjig::test(on = LegacyOrder)]
+fn the_name_of_the_last_file_is_declined(qemu: &Qemu, launch: Launch) {
+    let rom = HostFile::new(&[0x55, 0xaa, 1, 0]);
+    let path = rom.path();
+    let (_, file) = path.rsplit_once('/').expect("a path has directories");
+    let name = format!("genroms/{file}");
+    let reason = format!("duplicate fw_cfg file name: {name}");
+    let twice = with_slots(launch)
+        .fw_cfg_string(name, "x")
+        .arg("-option-rom")
+        .arg(&path);
+    assert_declined(qemu, &twice, &reason);
+}
+
 /// There is no file of disk geometries yet.
 #[testjig::test(on = LegacyOrder)]
 fn there_are_no_disk_geometries(fw: LegacyOrder, vm: &Vm) {

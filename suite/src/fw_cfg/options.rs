@@ -1,9 +1,10 @@
 //! `-fw_cfg`, `gen_id=` and the device's own properties: what is accepted, what is declined, and in which words.
 
 use testjig::prelude::*;
-use testjig::qos::dev::fw_cfg::{Features, FwCfg, Key, Window};
+use testjig::qos::dev::fw_cfg::{Features, FwCfg, Key};
 use testjig::vm::{Fault, Object};
 
+use super::pc::PcFwCfg;
 use super::starting::{assert_declined, start};
 
 /// [Externally Provided Items] `-fw_cfg [name=]<item_name>,string=<string>`: the name may stand alone.
@@ -24,7 +25,7 @@ fn a_name_given_twice_is_declined(qemu: &Qemu, launch: Launch) {
 }
 
 /// So is the name of a file that the machine makes itself, later.
-#[testjig::test(on = FwCfg, vary(name = ["etc/e820", "etc/table-loader", "etc/boot-fail-wait"]))]
+#[testjig::test(on = PcFwCfg, vary(name = ["etc/e820", "etc/table-loader", "etc/boot-fail-wait"]))]
 fn a_name_of_the_machines_own_is_declined(qemu: &Qemu, launch: Launch, name: &'static str) {
     let reason = format!("duplicate fw_cfg file name: {name}");
     assert_declined(qemu, &launch.fw_cfg_string(name, "x"), &reason);
@@ -115,14 +116,14 @@ fn an_object_may_generate_a_file(qemu: &Qemu, launch: Launch) {
 }
 
 /// The PCI bus generates a file too: the number of root buses besides its own, 64 bits.
-#[testjig::test(on = FwCfg, launch = |l| extra_roots(l, roots), vary(roots = [1, 2]))]
-fn extra_root_buses_are_counted(fw: FwCfg, roots: u64) {
+#[testjig::test(on = PcFwCfg, launch = |l| extra_roots(l, roots), vary(roots = [1, 2]))]
+fn extra_root_buses_are_counted(fw: PcFwCfg, roots: u64) {
     assert_eq!(fw.contents("etc/extra-pci-roots"), roots.to_le_bytes());
 }
 
 /// And none where there is nothing to say.
-#[testjig::test(on = FwCfg)]
-fn without_extra_root_buses_there_is_no_such_file(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg)]
+fn without_extra_root_buses_there_is_no_such_file(fw: PcFwCfg) {
     assert_eq!(fw.file("etc/extra-pci-roots"), None);
 }
 
@@ -142,16 +143,15 @@ fn extra_roots(launch: Launch, roots: u64) -> Launch {
 }
 
 /// [Revision / feature bitmap] "Bit 1: DMA interface": the bit is clear and nothing answers where the registers were.
-#[testjig::test(on = FwCfg, launch = without_dma)]
-fn without_dma_its_bit_and_registers_are_gone(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = without_dma)]
+fn without_dma_its_bit_and_registers_are_gone(fw: PcFwCfg) {
     assert_eq!(fw.features(), Features::new().with_traditional(true));
-    let Window::Io(io) = fw.window() else { return };
-    assert_eq!((io.inl(4), io.inl(8)), (0xffff_ffff, 0xffff_ffff));
+    assert_eq!((fw.io().inl(4), fw.io().inl(8)), (0xffff_ffff, 0xffff_ffff));
     assert_eq!(fw.item(Key::SIGNATURE, 4), b"QEMU");
 }
 
 /// Without DMA nothing can be written, and devices that live of writing are declined.
-#[testjig::test(on = FwCfg, vary(driver = ["vmgenid", "vmcoreinfo", "ramfb"]))]
+#[testjig::test(on = PcFwCfg, vary(driver = ["vmgenid", "vmcoreinfo", "ramfb"]))]
 fn devices_that_need_dma_are_declined_without_it(
     qemu: &Qemu,
     launch: Launch,

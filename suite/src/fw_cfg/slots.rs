@@ -3,17 +3,19 @@
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, FwCfg, Key};
 
+use testjig::vm::Arch;
+
 use super::starting::{assert_declined, start};
 
 /// [Ranges] "the number of allowed firmware configuration items depends on the machine type/version": every slot holds a file, the
-/// last one too.
+/// last one too, be its name as long as it may.
 #[testjig::test(on = FwCfg)]
 fn every_slot_holds_a_file(qemu: &Qemu, launch: Launch) {
     let (_vm, fw) = start(qemu, &launch);
     let taken = fw.directory().len() as u16;
     let slots = taken.max(MINIMUM) + 2;
     let full = (taken..slots).fold(with_slots(launch, slots.into()), |launch, slot| {
-        launch.fw_cfg_string(format!("opt/{slot:05}"), slot.to_string())
+        launch.fw_cfg_string(format!("opt/{slot:051}"), slot.to_string())
     });
 
     let (_vm, fw) = start(qemu, &full);
@@ -21,6 +23,7 @@ fn every_slot_holds_a_file(qemu: &Qemu, launch: Launch) {
     assert_eq!(directory.len(), usize::from(slots));
     let last = directory.last().expect("the last file");
     assert_eq!(last.key, Key::file(slots - 1));
+    assert_eq!(last.name, format!("opt/{:051}", slots - 1));
     assert_eq!(
         fw.item(last.key, last.size as usize),
         (slots - 1).to_string().as_bytes()
@@ -67,7 +70,11 @@ fn the_number_of_slots_changes_no_file(fw: FwCfg) {
 }
 
 fn with_slots(launch: Launch, slots: u32) -> Launch {
-    launch.global("fw_cfg_io", "x-file-slots", slots)
+    let driver = match launch.machine().arch {
+        Arch::X86_64 | Arch::I386 => "fw_cfg_io",
+        _ => "fw_cfg_mem",
+    };
+    launch.global(driver, "x-file-slots", slots)
 }
 
 const MINIMUM: u16 = 16;

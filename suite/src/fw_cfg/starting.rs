@@ -2,18 +2,29 @@
 
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::FwCfg;
-use testjig::vm::{LaunchError, LaunchErrorKind, LaunchOptions};
+use testjig::vm::{Arch, LaunchError, LaunchErrorKind, LaunchOptions};
 
 /// Starts the machine.
 pub(super) fn start(qemu: &Qemu, launch: &Launch) -> (Vm, FwCfg) {
     match qemu.launch(launch, &LaunchOptions::default()) {
         Ok(vm) => {
-            let fw = FwCfg::io(&vm);
+            let fw = device(&vm);
             (vm, fw)
         }
         Err(error) => panic!("{error}"),
     }
 }
+
+/// The device of a machine that the graph did not make.
+pub(super) fn device(vm: &Vm) -> FwCfg {
+    match vm.launch().machine().arch {
+        Arch::X86_64 | Arch::I386 => FwCfg::io(vm),
+        _ => FwCfg::mmio(vm, VIRT),
+    }
+}
+
+/// Where Arm's generic machine has it.
+pub(super) const VIRT: u64 = 0x0902_0000;
 
 /// Tries to start the machine, which QEMU is to decline with words that hold `reason`.
 #[track_caller]

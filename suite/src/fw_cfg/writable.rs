@@ -4,10 +4,11 @@ use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, FwCfg, Key};
 
 use super::host_file::HostFile;
+use super::pc::PcFwCfg;
 
 /// "length bytes will be copied from the physical RAM address specified by the address field to the current selector and offset"
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn what_is_written_reads_back(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn what_is_written_reads_back(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(fw.item(key, 8), [0; 8]);
@@ -17,8 +18,8 @@ fn what_is_written_reads_back(fw: FwCfg) {
 }
 
 /// A write moves the position as a read does.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn writes_continue_where_the_last_one_ended(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn writes_continue_where_the_last_one_ended(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(key, b"ABCDEFGH"), Control::DONE);
@@ -31,8 +32,8 @@ fn writes_continue_where_the_last_one_ended(fw: FwCfg) {
 }
 
 /// A write after a skip reaches the bytes behind it, and no others.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn a_part_may_be_written(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn a_part_may_be_written(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(key, b"ABCDEFGH"), Control::DONE);
@@ -43,8 +44,8 @@ fn a_part_may_be_written(fw: FwCfg) {
 }
 
 /// "If the control field has bit 2 set (and neither bit 1 nor bit 4), a skip operation": a write goes before it.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn a_write_goes_before_a_skip(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn a_write_goes_before_a_skip(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     dma.set_buffer(b"ABCD");
@@ -56,8 +57,8 @@ fn a_write_goes_before_a_skip(fw: FwCfg) {
 }
 
 /// "a write operation will be performed" if bit 4 is set "and not bit 1": with both, nothing is written.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn a_read_goes_before_a_write(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn a_read_goes_before_a_write(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(key, b"ABCDEFGH"), Control::DONE);
@@ -71,8 +72,8 @@ fn a_read_goes_before_a_write(fw: FwCfg) {
 }
 
 /// "QEMU prevents starting or finishing the write beyond the end of the item … Truncated writes are dropped entirely."
-#[testjig::test(on = FwCfg, launch = with_address, vary(skipped = [0, 4, 7]))]
-fn a_write_across_the_end_is_dropped(fw: FwCfg, skipped: u32) {
+#[testjig::test(on = PcFwCfg, launch = with_address, vary(skipped = [0, 4, 7]))]
+fn a_write_across_the_end_is_dropped(fw: PcFwCfg, skipped: u32) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(key, b"ABCDEFGH"), Control::DONE);
@@ -83,8 +84,8 @@ fn a_write_across_the_end_is_dropped(fw: FwCfg, skipped: u32) {
 }
 
 /// "prevents starting … the write beyond the end of the item"
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn a_write_behind_the_end_fails(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn a_write_behind_the_end_fails(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.run(Control::SKIP.of(key), 8), Control::DONE);
@@ -94,8 +95,8 @@ fn a_write_behind_the_end_fails(fw: FwCfg) {
 }
 
 /// A write of what is not in memory fails.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn a_write_from_nowhere_fails(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn a_write_from_nowhere_fails(fw: PcFwCfg, vm: &Vm) {
     let end = vm
         .ram()
         .regions()
@@ -109,8 +110,8 @@ fn a_write_from_nowhere_fails(fw: FwCfg, vm: &Vm) {
 }
 
 /// [Selector] "writeability of any specific item is governed independently of Bit14 in the selector key value"
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn the_write_bit_of_the_key_is_ignored(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn the_write_bit_of_the_key_is_ignored(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(key.with_write(true), b"ABCDEFGH"), Control::DONE);
@@ -123,8 +124,8 @@ fn the_write_bit_of_the_key_is_ignored(fw: FwCfg) {
 }
 
 /// [Data Register] "writes ignored as of QEMU v2.4, but see the DMA interface"
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn the_data_register_writes_nothing(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn the_data_register_writes_nothing(fw: PcFwCfg) {
     let key = fw.key(ADDRESS);
     fw.select(key.with_write(true));
     fw.write_byte(0x55);
@@ -133,8 +134,8 @@ fn the_data_register_writes_nothing(fw: FwCfg) {
 
 /// Virtual Machine Generation ID Device (<https://www.qemu.org/docs/master/specs/vmgenid.html>): the address that the guest has given
 /// is forgotten at a reset.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn vmgenid_forgets_its_address_at_a_reset(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn vmgenid_forgets_its_address_at_a_reset(fw: PcFwCfg, vm: &Vm) {
     let key = fw.key(ADDRESS);
     assert_eq!(Dma::new(&fw).write(key, b"ABCDEFGH"), Control::DONE);
     vm.reset();
@@ -142,8 +143,8 @@ fn vmgenid_forgets_its_address_at_a_reset(fw: FwCfg, vm: &Vm) {
 }
 
 /// The same specification: the GUID is 40 bytes into a page of its own, and read-only.
-#[testjig::test(on = FwCfg, launch = with_address)]
-fn vmgenid_shows_its_guid(fw: FwCfg) {
+#[testjig::test(on = PcFwCfg, launch = with_address)]
+fn vmgenid_shows_its_guid(fw: PcFwCfg) {
     let guid = [
         0xaf, 0x6e, 0x4e, 0x32, 0xd1, 0xd1, 0xf6, 0x4b, 0xbf, 0x41, 0xb9, 0xbb, 0x6c, 0x91, 0xfb,
         0x87,
@@ -163,8 +164,8 @@ fn with_address(launch: Launch) -> Launch {
 
 /// Virtual Machine coreinfo device (<https://www.qemu.org/docs/master/specs/vmcoreinfo.html>): `host_format` is 1, ELF, at first and
 /// after a reset; the other fields are the guest's.
-#[testjig::test(on = FwCfg, launch = |l| l.device(Device::new("vmcoreinfo")))]
-fn vmcoreinfo_begins_anew_at_a_reset(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.device(Device::new("vmcoreinfo")))]
+fn vmcoreinfo_begins_anew_at_a_reset(fw: PcFwCfg, vm: &Vm) {
     let initial = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let file = fw.file("etc/vmcoreinfo").expect("the file");
     assert_eq!(file.size, 16);
@@ -176,8 +177,8 @@ fn vmcoreinfo_begins_anew_at_a_reset(fw: FwCfg, vm: &Vm) {
 }
 
 /// A write tells the device: `ramfb` shows the picture from then on.
-#[testjig::test(on = FwCfg, launch = with_ramfb)]
-fn a_write_tells_the_device(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = with_ramfb)]
+fn a_write_tells_the_device(fw: PcFwCfg, vm: &Vm) {
     paint(vm, [0x11, 0x22, 0x33]);
     assert_eq!(
         Dma::new(&fw).write(fw.key(RAMFB), &picture(32, 16)),
@@ -187,8 +188,8 @@ fn a_write_tells_the_device(fw: FwCfg, vm: &Vm) {
 }
 
 /// Parts tell it too: the picture that is there after the last of them is shown.
-#[testjig::test(on = FwCfg, launch = with_ramfb)]
-fn a_write_of_a_part_tells_the_device(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = with_ramfb)]
+fn a_write_of_a_part_tells_the_device(fw: PcFwCfg, vm: &Vm) {
     paint(vm, [0x44, 0x55, 0x66]);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(fw.key(RAMFB), &picture(32, 16)), Control::DONE);
@@ -199,8 +200,8 @@ fn a_write_of_a_part_tells_the_device(fw: FwCfg, vm: &Vm) {
 }
 
 /// A write that fails does not.
-#[testjig::test(on = FwCfg, launch = with_ramfb)]
-fn a_write_that_fails_does_not_tell_the_device(fw: FwCfg, vm: &Vm) {
+#[testjig::test(on = PcFwCfg, launch = with_ramfb)]
+fn a_write_that_fails_does_not_tell_the_device(fw: PcFwCfg, vm: &Vm) {
     paint(vm, [0x77, 0x88, 0x99]);
     let dma = Dma::new(&fw);
     assert_eq!(dma.write(fw.key(RAMFB), &picture(32, 16)), Control::DONE);

@@ -190,9 +190,17 @@ impl FwCfg {
     }
 
     /// The files, in the order of the directory.
+    ///
+    /// # Panics
+    /// If the directory claims more files than there are keys.
     #[track_caller]
     pub fn directory(&self) -> Vec<Entry> {
         let count = u32::from_be_bytes(self.array(Key::FILE_DIR));
+        assert!(
+            count <= Key::FILES,
+            "fw_cfg's directory claims {count} files, and there are keys for {}",
+            Key::FILES
+        );
         let mut entries = Vec::new();
         for _ in 0..count {
             let mut bytes = [0; Entry::SIZE];
@@ -224,16 +232,21 @@ impl FwCfg {
         }
     }
 
-    /// The bytes of the file of that name, by way of the data register. Its position is its end then.
+    /// The bytes of the file of that name, by way of the data register, up to 1 MiB; larger ones are [`Dma`]'s. The position is its end
+    /// then.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is none, or it is larger.
     #[track_caller]
     pub fn contents(&self, name: &str) -> Vec<u8> {
-        match self.file(name) {
-            Some(entry) => self.item(entry.key, entry.size as usize),
-            None => panic!("fw_cfg has no file {name}"),
-        }
+        let Some(Entry { key, size, .. }) = self.file(name) else {
+            panic!("fw_cfg has no file {name}");
+        };
+        assert!(
+            size <= 1 << 20,
+            "fw_cfg's file {name} has {size} bytes: read it by DMA"
+        );
+        self.item(key, size as usize)
     }
 
     /// Writes the upper half of the DMA address register.

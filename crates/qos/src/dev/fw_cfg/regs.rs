@@ -85,6 +85,9 @@ impl Key {
     /// PC: the HPETs, 121 bytes: how many (0xff where there is none), then 15 bytes for each of eight.
     pub const HPET: Self = Self::from_bits(0x8004);
 
+    /// How many files there may be: as many as keys of 14 bits leave room for.
+    pub const FILES: u32 = 0x4000 - 0x20;
+
     /// The key of the file in the n-th slot.
     pub const fn file(slot: u16) -> Self {
         Self::from_bits(Self::FILE_FIRST.into_bits() + slot)
