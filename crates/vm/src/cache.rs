@@ -184,3 +184,120 @@ impl fmt::Display for CacheError {
 }
 
 impl std::error::Error for CacheError {}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn trial() -> TempDir {
+        tempfile::tempdir().expect("a directory")
+    }
+
+    /// A place that nobody can write to, whoever runs the test: below a file.
+    fn blocked(trial: &TempDir) -> OsString {
+        let file = trial.path().join("file");
+        fs::write(&file, "").expect("a writable directory");
+        file.join("below").into()
+    }
+
+    fn open(
+        trial: &TempDir,
+        xdg: Option<OsString>,
+        home: Option<OsString>,
+    ) -> Result<Cache, CacheError> {
+        Cache::open_in(&Surroundings {
+            xdg,
+            home,
+            target: trial.path().join("target"),
+        })
+    }
+
+    fn below(trial: &TempDir, path: &str) -> PathBuf {
+        trial.path().canonicalize().expect("it is there").join(path)
+    }
+
+    #[test]
+    fn xdg_cache_home_comes_first() {
+        let trial = trial();
+        let (xdg, home) = (trial.path().join("xdg"), trial.path().join("home"));
+        let cache = open(&trial, Some(xdg.into()), Some(home.into())).expect("writable");
+        assert_eq!(cache.root(), below(&trial, "xdg/testjig"));
+        assert_eq!(cache.notice(), None);
+        assert!(!below(&trial, "home").exists());
+    }
+
+    #[test]
+    fn then_the_cache_of_home() {
+        let trial = trial();
+        let home = trial.path().join("home");
+        for xdg in [None, Some(OsString::new()), Some("relative/path".into())] {
+            let cache = open(&trial, xdg, Some(home.clone().into())).expect("writable");
+            assert_eq!(cache.root(), below(&trial, "home/.cache/testjig"));
+            assert_eq!(cache.notice(), None);
+        }
+        assert!(!Path::new("relative").exists());
+    }
+
+    #[test]
+    fn without_either_the_build_directory_with_a_notice() {
+        let trial = trial();
+        let cache = open(&trial, None, None).expect("writable");
+        assert_eq!(cache.root(), below(&trial, "target/testjig/cache"));
+        let notice = cache.notice().expect("it is not where one would look");
+        assert!(
+            notice.contains("XDG_CACHE_HOME is not set; HOME is not set"),
+            "{notice}"
+        );
+        assert!(notice.contains("target/testjig/cache"), "{notice}");
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_written_to_is_named() {
+        let trial = trial();
+        let home = blocked(&trial);
+        let cache = open(&trial, None, Some(home.clone())).expect("the build directory");
+        assert_eq!(cache.root(), below(&trial, "target/testjig/cache"));
+        let notice = cache.notice().expect("a place was passed over");
+        assert!(notice.contains(&*home.to_string_lossy()), "{notice}");
+        assert!(notice.contains("Not a directory"), "{notice}");
+    }
+
+    #[test]
+    fn passing_over_the_first_place_is_said_too() {
+        let trial = trial();
+        let (xdg, home) = (blocked(&trial), trial.path().join("home"));
+        let cache = open(&trial, Some(xdg), Some(home.into())).expect("writable");
+        assert_eq!(cache.root(), below(&trial, "home/.cache/testjig"));
+        let notice = cache.notice().expect("a place was passed over");
+        assert!(
+            notice.contains("(XDG_CACHE_HOME) cannot be written to"),
+            "{notice}"
+        );
+    }
+
+    #[test]
+    fn no_place_at_all_is_an_error_that_names_each() {
+        let trial = trial();
+        let target = PathBuf::from(blocked(&trial));
+        let error = Cache::open_in(&Surroundings {
+            xdg: Some(blocked(&trial)),
+            home: Some(blocked(&trial)),
+            target: target.clone(),
+        })
+        .expect_err("no place");
+        assert_eq!(error.tried().len(), 3);
+        let text = error.to_string();
+        assert!(text.contains(&*target.to_string_lossy()), "{text}");
+        assert!(text.contains("set XDG_CACHE_HOME"), "{text}");
+    }
+
+    #[test]
+    fn opening_leaves_nothing_behind() {
+        let trial = trial();
+        let cache = Cache::at(trial.path().join("cache")).expect("writable");
+        let left = fs::read_dir(cache.root()).expect("it is there").count();
+        assert_eq!(left, 0);
+    }
+}

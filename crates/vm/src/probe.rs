@@ -200,8 +200,175 @@ fn converse(
     })
 }
 
-/// The first lines of what a program printed, as one.
+/// The first lines of what a program printed, as one, without what a terminal would obey.
 fn abridged(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().map(str::trim).take(3).collect();
-    lines.join(" / ").chars().take(400).collect()
+    let plain = |letter: &char| !letter.is_control();
+    lines.join(" / ").chars().filter(plain).take(400).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use rustix::io::Errno;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    use tempfile::TempDir;
+
+    use super::fake::{FakeQemu, program};
+    use super::*;
+    use crate::process::readable;
+
+    fn invocation(program: &Path) -> Invocation {
+        Invocation {
+            subject: program.to_owned(),
+            program: program.to_owned(),
+            leading_args: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    fn script(text: &str) -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("qemu-system-x86_64");
+        program(&path, text);
+        (directory, path)
+    }
+
+    fn asked(program: &Path) -> Result<Facts, FindErrorKind> {
+        ask(&invocation(program), Duration::from_secs(10))
+    }
+
+    /// What is said of a program that is none, and that it is said at once.
+    fn refusal(program: &Path) -> FindErrorKind {
+        let begin = Instant::now();
+        let error = asked(program).expect_err("it is no QEMU");
+        let took = begin.elapsed();
+        // A second is what is promised; half the patience tells even a busy machine from a hang.
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        error
+    }
+
+    #[test]
+    fn a_qemu_says_what_it_is_and_has() {
+        let (_directory, path) = script(&FakeQemu::default().script());
+        let facts = asked(&path).expect("answers");
+        assert_eq!(facts.target, "x86_64");
+        assert_eq!(facts.version.to_string(), "11.0.0 (fake)");
+        let caps = facts.caps;
+        assert!(caps.clock && caps.running && caps.qtest_accel && caps.monitor_qmp_object);
+        let machines: Vec<&str> = caps.machines.iter().map(String::as_str).collect();
+        assert_eq!(machines, ["none", "pc", "pc-1"]);
+        assert_eq!(caps.ram_ids["pc"], "pc.ram");
+        assert_eq!(caps.ram_ids["pc-1"], "pc.ram");
+        assert!(!caps.ram_ids.contains_key("none"));
+        assert!(caps.devices.contains("edu"));
+    }
+
+    #[test]
+    fn without_the_accelerator_there_is_neither_clock_nor_running() {
+        let fake = FakeQemu {
+            qtest_accel: false,
+            ..FakeQemu::default()
+        };
+        let (_directory, path) = script(&fake.script());
+        let caps = asked(&path).expect("answers").caps;
+        assert!(!caps.clock && !caps.running && !caps.qtest_accel);
+        assert!(caps.machines.contains("pc"));
+    }
+
+    #[test]
+    fn a_missing_file_is_missing() {
+        let path = Path::new("/nonexistent/qemu-system-x86_64");
+        assert!(matches!(refusal(path), FindErrorKind::Missing));
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_told_from_what_is_missing() {
+        let (_directory, path) = script("#!/nonexistent/interpreter\n");
+        assert!(matches!(refusal(&path), FindErrorKind::NotExecutable(_)));
+
+        let plain = path.with_extension("txt");
+        fs::write(&plain, "not marked executable").expect("a writable directory");
+        assert!(matches!(refusal(&plain), FindErrorKind::NotExecutable(_)));
+    }
+
+    #[test]
+    fn of_what_is_no_qemu_its_own_words_are_quoted() {
+        let (_directory, path) =
+            script("#!/bin/sh\nprintf 'frobnicator\\033[2J 1.2\\n'\necho sorry >&2\n");
+        match refusal(&path) {
+            FindErrorKind::NotAQemu { printed } => {
+                assert_eq!(printed, "frobnicator[2J 1.2 / sorry");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_a_qemu_that_exits_at_once_status_and_stderr_are_told() {
+        let text = "#!/bin/sh\ncase $1 in --version) echo QEMU emulator version 9.9.9;; \
+                    *) echo no room for this >&2; exit 3;; esac\n";
+        let (_directory, path) = script(text);
+        match refusal(&path) {
+            FindErrorKind::Exited { status, stderr } => {
+                assert_eq!(status, ExitStatus::Exited(3));
+                assert_eq!(stderr, "no room for this");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_hangs_is_killed_at_the_deadline_with_its_children() {
+        let text = "#!/bin/sh\necho $$ > \"$0.pids\"\nsleep 1000 &\necho $! >> \"$0.pids\"\n\
+                    echo thinking\nwait\n";
+        let (_directory, path) = script(text);
+        let patience = Duration::from_millis(700);
+        let begin = Instant::now();
+        let error = ask(&invocation(&path), patience).expect_err("it never answers");
+        let took = begin.elapsed();
+        assert!(took >= patience && took < 10 * patience, "{took:?}");
+        match error {
+            FindErrorKind::Hung { after, printed } => {
+                assert_eq!(after, patience);
+                assert_eq!(printed, "thinking");
+            }
+            other => panic!("{other:?}"),
+        }
+        let pids = fs::read_to_string(path.with_extension("pids")).expect("it came that far");
+        assert_eq!(pids.lines().count(), 2);
+        for pid in pids.lines() {
+            let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a number");
+            // It was killed; its end may take a moment, and whoever reaps it, another.
+            let gone = match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(pidfd) => readable(&pidfd, Instant::now() + Duration::from_secs(10)),
+                Err(error) => error == Errno::SRCH,
+            };
+            assert!(gone, "{pid:?} is alive");
+        }
+    }
+
+    #[test]
+    fn nonsense_in_place_of_qmp_is_no_qemu() {
+        let text = "#!/usr/bin/env bash\n[[ \"$*\" =~ fd=([0-9]+) ]] && echo hello >&\"${BASH_REMATCH[1]}\"\n";
+        let (_directory, path) = script(text);
+        assert!(matches!(refusal(&path), FindErrorKind::NotAQemu { .. }));
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_is_told() {
+        let script_text = FakeQemu::default()
+            .script()
+            .replace("[{\"name\": \"edu\"}]", "7");
+        let (_directory, path) = script(&script_text);
+        match refusal(&path) {
+            FindErrorKind::Answer(text) => assert!(text.contains("does not fit"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -29,6 +29,8 @@ mod sources;
 pub(crate) mod space;
 mod status;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod tools;
 
 pub use error::{ProvisionError, ProvisionErrorKind};

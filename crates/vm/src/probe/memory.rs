@@ -35,6 +35,7 @@ pub(super) struct Memory<'a> {
     invocation: &'a Invocation,
     directory: PathBuf,
     fingerprint: Option<Fingerprint>,
+    settled: Duration,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +50,7 @@ impl<'a> Memory<'a> {
             invocation,
             directory: cache.probes(),
             fingerprint: fingerprint(invocation),
+            settled: SETTLED,
         }
     }
 
@@ -67,7 +69,10 @@ impl<'a> Memory<'a> {
             return Ok(());
         };
         let after = fingerprint(self.invocation);
-        let settled = before.changed.elapsed().is_ok_and(|age| age > SETTLED);
+        let settled = before
+            .changed
+            .elapsed()
+            .is_ok_and(|age| age >= self.settled);
         if after.as_ref() != Some(before) || !settled {
             return Ok(());
         }
@@ -215,4 +220,209 @@ fn module_directories(subject: &Path, told: Option<&OsStr>) -> BTreeSet<PathBuf>
         );
     }
     directories
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::binary::{Capabilities, Version};
+
+    struct Trial {
+        directory: TempDir,
+        invocation: Invocation,
+        cache: Cache,
+    }
+
+    impl Trial {
+        /// A binary beside an empty directory for its modules.
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a directory");
+            let program = directory.path().join("qemu");
+            fs::write(&program, b"\x7fELF one").expect("a writable directory");
+            let modules = directory.path().join("modules");
+            fs::create_dir(&modules).expect("a writable directory");
+            Self {
+                invocation: Invocation {
+                    subject: program.clone(),
+                    program,
+                    leading_args: Vec::new(),
+                    env: vec![("QEMU_MODULE_DIR".to_owned(), modules.into())],
+                },
+                cache: Cache::at(directory.path().join("cache")).expect("writable"),
+                directory,
+            }
+        }
+
+        /// As it is now; what was written just now counts.
+        fn memory(&self) -> Memory<'_> {
+            Memory {
+                settled: Duration::ZERO,
+                ..Memory::of(&self.invocation, &self.cache)
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            target: "x86_64".to_owned(),
+            version: serde_json::from_str::<Version>(
+                r#"{"qemu": {"major": 11, "minor": 1, "micro": 3}, "package": ""}"#,
+            )
+            .expect("a version"),
+            caps: Capabilities {
+                clock: true,
+                running: true,
+                qtest_accel: true,
+                monitor_qmp_object: true,
+                machines: BTreeSet::from(["pc".to_owned()]),
+                ram_ids: BTreeMap::new(),
+                devices: BTreeSet::new(),
+                objects: BTreeSet::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_remembered() {
+        let trial = Trial::new();
+        assert_eq!(trial.memory().recall(), None);
+        trial.memory().keep(&facts());
+        assert_eq!(trial.memory().recall(), Some(facts()));
+    }
+
+    #[test]
+    fn another_content_of_the_same_length_and_time_is_another_binary() {
+        let trial = Trial::new();
+        trial.memory().keep(&facts());
+        let program = trial.path("qemu");
+        let time = fs::metadata(&program)
+            .and_then(|data| data.modified())
+            .expect("a time");
+        fs::write(&program, b"\x7fELF two").expect("writable");
+        let file = File::options()
+            .write(true)
+            .open(&program)
+            .expect("writable");
+        file.set_modified(time).expect("our file");
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn a_replaced_file_is_another_binary() {
+        let trial = Trial::new();
+        trial.memory().keep(&facts());
+        fs::write(trial.path("new"), b"\x7fELF one").expect("writable");
+        fs::rename(trial.path("new"), trial.path("qemu")).expect("writable");
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn a_link_that_points_elsewhere_now_is_another_binary() {
+        let mut trial = Trial::new();
+        fs::write(trial.path("other"), b"\x7fELF one").expect("writable");
+        let link = trial.path("link");
+        symlink(trial.path("qemu"), &link).expect("writable");
+        trial.invocation.subject.clone_from(&link);
+        trial.memory().keep(&facts());
+        assert_eq!(trial.memory().recall(), Some(facts()));
+        fs::remove_file(&link).expect("writable");
+        symlink(trial.path("other"), &link).expect("writable");
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn a_module_that_comes_or_changes_makes_the_answers_unknown() {
+        let trial = Trial::new();
+        trial.memory().keep(&facts());
+        let module = trial.path("modules/accel-qtest.so");
+        fs::write(&module, "one").expect("writable");
+        assert_eq!(trial.memory().recall(), None);
+        trial.memory().keep(&facts());
+        assert_eq!(trial.memory().recall(), Some(facts()));
+        fs::write(&module, "two").expect("writable");
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn how_it_is_started_is_part_of_what_it_is() {
+        let mut trial = Trial::new();
+        trial.memory().keep(&facts());
+        trial.invocation.leading_args.push("-L".into());
+        assert_eq!(trial.memory().recall(), None);
+        trial.invocation.leading_args.clear();
+        trial
+            .invocation
+            .env
+            .push(("LD_PRELOAD".to_owned(), "x.so".into()));
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn a_script_is_never_remembered() {
+        let trial = Trial::new();
+        fs::write(trial.path("qemu"), "#!/bin/sh\n").expect("writable");
+        trial.memory().keep(&facts());
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn a_file_that_was_written_just_now_is_not_remembered() {
+        let trial = Trial::new();
+        Memory::of(&trial.invocation, &trial.cache).keep(&facts());
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn what_changed_while_it_was_asked_is_not_remembered() {
+        let trial = Trial::new();
+        let before = trial.memory();
+        fs::write(trial.path("qemu"), b"\x7fELF two").expect("writable");
+        before.keep(&facts());
+        assert!(!trial.cache.probes().exists());
+    }
+
+    #[test]
+    fn a_damaged_record_is_as_good_as_none_and_is_replaced() {
+        let trial = Trial::new();
+        let memory = trial.memory();
+        memory.keep(&facts());
+        let file = memory.file().expect("an ELF file");
+        for damage in ["", "{", "{\"target\": 7}"] {
+            fs::write(&file, damage).expect("writable");
+            assert_eq!(memory.recall(), None);
+        }
+        memory.keep(&facts());
+        assert_eq!(memory.recall(), Some(facts()));
+    }
+
+    #[test]
+    fn a_cache_that_takes_nothing_is_no_error() {
+        let trial = Trial::new();
+        fs::write(trial.cache.probes(), "a file where the directory should be").expect("writable");
+        trial.memory().keep(&facts());
+        assert_eq!(trial.memory().recall(), None);
+    }
+
+    #[test]
+    fn of_many_binaries_the_oldest_are_forgotten() {
+        let trial = Trial::new();
+        let probes = trial.cache.probes();
+        fs::create_dir(&probes).expect("writable");
+        for number in 0..REMEMBERED + 10 {
+            fs::write(probes.join(format!("{number}.json")), "").expect("writable");
+        }
+        trial.memory().keep(&facts());
+        let left = fs::read_dir(&probes).expect("it is there").count();
+        assert_eq!(left, REMEMBERED);
+        assert_eq!(trial.memory().recall(), Some(facts()));
+    }
 }

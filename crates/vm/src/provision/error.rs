@@ -126,6 +126,11 @@ impl ProvisionError {
         &self.kind
     }
 
+    /// What went wrong, for those who have no use for the rest.
+    pub fn into_kind(self) -> ProvisionErrorKind {
+        self.kind
+    }
+
     /// The suite it was to come from, if it came to that.
     pub fn suite(&self) -> Option<&Suite> {
         self.suite.as_ref()

@@ -14,7 +14,7 @@ use super::lock::Lock;
 use super::manifest::Manifest;
 use super::plan::{self, Package};
 use super::progress::Progress;
-use super::root::{Root, linked_copy, remove_tree};
+use super::root::{Root, has_checksum, linked_copy, remove_tree};
 use super::sources::Archive;
 use super::suite::packages;
 use super::tools::Tools;
@@ -147,13 +147,19 @@ impl Request<'_> {
         let missing: Vec<&Package> = closure.iter().filter(wanted).collect();
         let size = |packages: &[&Package]| packages.iter().map(|package| package.size).sum::<u64>();
         let to_unpack = size(&missing);
-        let to_download: Vec<&Package> = missing
-            .into_iter()
-            .filter(|package| {
-                let file = fs::metadata(apt.debs().join(&package.file));
-                file.map_or(true, |file| file.len() != package.size)
-            })
-            .collect();
+        let mut to_download = Vec::new();
+        for package in missing {
+            let file = apt.debs().join(&package.file);
+            let failed = |error| ProvisionError::io("check", &file, error);
+            if has_checksum(&file, package).map_err(failed)? {
+                continue;
+            }
+            // apt goes on with a part of a file, but takes one of the right length for the file.
+            if fs::metadata(&file).is_ok_and(|file| file.len() >= package.size) {
+                fs::remove_file(&file).map_err(failed)?;
+            }
+            to_download.push(package);
+        }
         let total = size(&to_download);
         enough_room(work, total + UNPACKED * to_unpack)?;
         if !to_download.is_empty() {

@@ -162,7 +162,7 @@ impl Root<'_> {
         package: &Package,
         dpkg_deb: &Path,
     ) -> Result<(), ProvisionError> {
-        // apt checks what it fetches, but takes a file of the right length that lies there for it.
+        // apt has checked what it fetched; this is about what became of it since.
         let right =
             has_checksum(deb, package).map_err(|error| ProvisionError::io("read", deb, error))?;
         if !right {

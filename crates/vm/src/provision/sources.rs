@@ -281,3 +281,244 @@ fn release(suite: &str) -> Option<&str> {
             .unwrap_or(suite),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(uris: &[&str], suites: &[&str], trust: &[(&'static str, &str)]) -> Source {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Source {
+            uris: owned(uris),
+            suites: owned(suites),
+            components: vec!["main".to_owned()],
+            trust: trust
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    const MIRROR: &str = "http://deb.example.org/debian";
+
+    #[test]
+    fn a_plain_line() {
+        let sources = one_line("deb http://deb.example.org/debian bookworm main\n");
+        assert_eq!(sources, [source(&[MIRROR], &["bookworm"], &[])]);
+    }
+
+    #[test]
+    fn tabs_blanks_components_and_a_comment_behind() {
+        let text = "  deb\thttp://deb.example.org/debian   bookworm  main contrib # non-free\n";
+        let mut expected = source(&[MIRROR], &["bookworm"], &[]);
+        expected.components.push("contrib".to_owned());
+        assert_eq!(one_line(text), [expected]);
+    }
+
+    #[test]
+    fn options_that_say_how_to_trust_are_kept_and_others_are_not() {
+        let text = "deb [ arch=amd64,arm64 signed-by=/k/a.gpg,/k/b.gpg lang=de \
+                    check-valid-until=no trusted=yes target=Packages ] \
+                    http://deb.example.org/debian bookworm main";
+        let trust = [
+            ("Signed-By", "/k/a.gpg /k/b.gpg"),
+            ("Check-Valid-Until", "no"),
+            ("Trusted", "yes"),
+        ];
+        assert_eq!(one_line(text), [source(&[MIRROR], &["bookworm"], &trust)]);
+        let tight =
+            "deb [arch=amd64 signed-by=/k/a#1.gpg] http://deb.example.org/debian bookworm main";
+        let trust = [("Signed-By", "/k/a#1.gpg")];
+        assert_eq!(one_line(tight), [source(&[MIRROR], &["bookworm"], &trust)]);
+    }
+
+    #[test]
+    fn source_packages_comments_and_fragments_are_no_entries() {
+        let text = "# deb http://deb.example.org/debian bookworm main\n\
+                    deb-src http://deb.example.org/debian bookworm main\n\
+                    deb\n\ndeb http://deb.example.org/debian\ndeb [signed-by=/k http://x y main\n\
+                    debian http://deb.example.org/debian bookworm main\n";
+        assert_eq!(one_line(text), []);
+    }
+
+    #[test]
+    fn a_paragraph_with_several_suites_and_a_comment_between() {
+        let text = "Types: deb\n# a snapshot\nURIs: http://deb.example.org/debian\n\
+                    Suites: bookworm bookworm-updates\nComponents: main\n\
+                    Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
+        let trust = [(
+            "Signed-By",
+            "/usr/share/keyrings/debian-archive-keyring.gpg",
+        )];
+        let expected = source(&[MIRROR], &["bookworm", "bookworm-updates"], &trust);
+        assert_eq!(deb822(text), [expected]);
+    }
+
+    #[test]
+    fn fields_in_any_letters_with_values_on_further_lines_and_a_key_within() {
+        let text = "types: deb-src deb\nuris:\n http://deb.example.org/debian\n mirror+file:/etc/m.list\n\
+                    SUITES: bookworm\ncomponents: main\nArchitectures: amd64\n\
+                    Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY\n\
+                    \u{20}-----END PGP PUBLIC KEY BLOCK-----\n";
+        let key = "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY\n -----END PGP PUBLIC KEY BLOCK-----";
+        let uris = [MIRROR, "mirror+file:/etc/m.list"];
+        let expected = source(&uris, &["bookworm"], &[("Signed-By", key)]);
+        assert_eq!(deb822(text), [expected]);
+    }
+
+    #[test]
+    fn paragraphs_that_are_off_or_for_source_packages_are_no_entries() {
+        let rest = "URIs: http://deb.example.org/debian\nSuites: bookworm\nComponents: main\n";
+        for value in ["no", "No", "false", "0", "off"] {
+            assert_eq!(deb822(&format!("Types: deb\nEnabled: {value}\n{rest}")), []);
+        }
+        assert_eq!(deb822(&format!("Types: deb-src\n{rest}")), []);
+        assert_eq!(
+            deb822(&format!("Enabled: yes\nTypes: deb\n{rest}")).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn paragraphs_are_apart_by_blank_lines_only() {
+        let one = "Types: deb\nURIs: a\nSuites: sid\nComponents: main\n";
+        let two = format!("{one}#\n{one}");
+        assert_eq!(deb822(&two).len(), 1, "a comment is not a blank line");
+        assert_eq!(deb822(&format!("{one} \n\n{one}")).len(), 2);
+    }
+
+    #[test]
+    fn of_the_machines_files_those_are_read_that_apt_reads() {
+        let etc = tempfile::tempdir().expect("a directory");
+        let parts = etc.path().join("sources.list.d");
+        fs::create_dir(&parts).expect("writable");
+        let line = |uri: &str| format!("deb {uri} bookworm main\n");
+        let paragraph = "Types: deb\nURIs: c\nSuites: bookworm\nComponents: main\n";
+        let list = etc.path().join("sources.list");
+        for (file, text) in [
+            (list.clone(), line("a")),
+            (parts.join("b.list"), line("b")),
+            (parts.join("c.sources"), paragraph.to_owned()),
+            (parts.join("d.list.save"), line("d")),
+            (parts.join("e.sources.disabled"), paragraph.to_owned()),
+        ] {
+            fs::write(file, text).expect("writable");
+        }
+        let sources = configured(&list, &parts).expect("readable");
+        let uris: Vec<&str> = sources
+            .iter()
+            .map(|source| source.uris[0].as_str())
+            .collect();
+        assert_eq!(uris, ["a", "b", "c"]);
+        fs::remove_dir_all(&parts).expect("writable");
+        assert_eq!(configured(&list, &parts).expect("readable").len(), 1);
+    }
+
+    fn uris(sources: &[Source]) -> Vec<String> {
+        let archives = debian(sources, Some("bookworm"));
+        archives
+            .into_iter()
+            .flat_map(|archive| archive.uris)
+            .collect()
+    }
+
+    #[test]
+    fn the_security_archive_and_foreign_ones_are_not_debians() {
+        let mut vendor = source(&["https://vendor.example/apt"], &["bookworm"], &[]);
+        vendor.components = vec!["stable".to_owned()];
+        let sources = [
+            source(
+                &["http://deb.example.org/debian-security"],
+                &["bookworm-security"],
+                &[],
+            ),
+            source(
+                &["http://security.example.org/"],
+                &["bookworm/updates"],
+                &[],
+            ),
+            source(
+                &["http://archive.example.org/ubuntu"],
+                &["noble", "noble-updates"],
+                &[],
+            ),
+            source(&["https://vendor.example/node"], &["nodistro"], &[]),
+            source(&["https://vendor.example/flat"], &["./"], &[]),
+            source(&["cdrom:[Debian"], &["bookworm"], &[]),
+            vendor,
+        ];
+        assert_eq!(uris(&sources), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_speaks_for_the_archive_decides_the_order() {
+        let keyring = (
+            "Signed-By",
+            "/usr/share/keyrings/debian-archive-keyring.gpg",
+        );
+        let sources = [
+            source(&["https://vendor.example/apt"], &["bookworm"], &[]),
+            source(&["http://mirror.example/debian/"], &["trixie"], &[]),
+            source(
+                &["mirror+file:/etc/apt/mirrors/debian.list"],
+                &["bookworm", "bookworm-updates"],
+                &[],
+            ),
+            source(&["http://local.example/proxy"], &["bookworm"], &[keyring]),
+        ];
+        assert_eq!(
+            uris(&sources),
+            [
+                "http://local.example/proxy",
+                "mirror+file:/etc/apt/mirrors/debian.list",
+                "http://mirror.example/debian/",
+                "https://vendor.example/apt",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_archive_in_several_entries_is_one() {
+        let sources = [
+            source(&["https://vendor.example/debian"], &["bookworm"], &[]),
+            source(&[MIRROR], &["bookworm"], &[]),
+            source(&[MIRROR], &["bookworm-updates"], &[]),
+            source(&[MIRROR], &["bookworm-backports"], &[]),
+        ];
+        assert_eq!(uris(&sources), [MIRROR, "https://vendor.example/debian"]);
+    }
+
+    #[test]
+    fn a_release_without_a_name_here_is_known_by_the_machines_own() {
+        let sources = [source(&[MIRROR], &["zurg"], &[])];
+        assert_eq!(debian(&sources, Some("bookworm")), []);
+        assert_eq!(debian(&sources, Some("zurg")).len(), 1);
+    }
+
+    #[test]
+    fn the_paragraph_for_another_suite() {
+        let text = "deb [signed-by=/k/a.gpg,/k/b.gpg arch=arm64] http://deb.example.org/debian bookworm main non-free";
+        let archives = debian(&one_line(text), Some("bookworm"));
+        insta::assert_snapshot!(archives[0].paragraph("bookworm bookworm-backports", "amd64"), @r"
+        Types: deb
+        URIs: http://deb.example.org/debian
+        Suites: bookworm bookworm-backports
+        Components: main
+        Architectures: amd64
+        Targets: Packages
+        Languages: none
+        PDiffs: no
+        Signed-By: /k/a.gpg /k/b.gpg
+        ");
+    }
+
+    #[test]
+    fn a_key_within_an_entry_stays_whole() {
+        let text = "Types: deb\nURIs: u/debian\nSuites: sid\nComponents: main\n\
+                    Signed-By:\n -----BEGIN-----\n .\n x\n -----END-----\n";
+        let paragraph = debian(&deb822(text), None)[0].paragraph("testing", "arm64");
+        let again = deb822(&paragraph);
+        assert_eq!(again[0].trust, deb822(text)[0].trust);
+        assert_eq!(again[0].suites, ["testing"]);
+    }
+}
