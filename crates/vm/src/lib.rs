@@ -1,4 +1,32 @@
 //! VMM processes for tests: find or fetch one, launch it, map its guest's memory, stop it.
+//!
+//! A test takes the place of the CPU: it reads and writes registers and memory of a running QEMU, moves its clock, and
+//! watches its pins.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use testjig_vm::{Arch, EdgeKind, Launch, LaunchOptions, Pin, Qemu, machine};
+//!
+//! let qemu = Qemu::find(Arch::X86_64)?;
+//! let vm = qemu.launch(&Launch::new(&machine::PC), &LaunchOptions::default())?;
+//!
+//! let irq = vm.intercept(Pin::input("ioapic", 8));
+//! for (register, value) in [(0x0a, 0x2f), (0x0b, 0x46)] {
+//!     vm.outb(0x70, register); // queued, like every write
+//!     vm.outb(0x71, value);
+//! }
+//! vm.clock().step_until(irq.raised(), Duration::from_secs(1));
+//! assert_eq!(irq.edges(), [EdgeKind::Raise]);
+//!
+//! vm.ram().write_le(0x1000, 0x1234_5678_u32);
+//! assert_eq!(vm.readl(0x1000), 0x1234_5678);
+//! assert!(vm.stop().is_clean());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Calls on a [`Vm`] return no errors: what goes wrong unwinds with a [`Fault`]. Finding ([`Finder`]) and launching
+//! ([`Qemu::launch`]) do.
 
 mod arch;
 mod binary;
