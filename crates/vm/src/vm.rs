@@ -61,6 +61,7 @@ struct Inner {
     /// What the virtual clock shows, if that is known.
     now: Cell<Option<u64>>,
     deadline: Cell<Option<Instant>>,
+    timeout: Cell<Duration>,
     qemu: Qemu,
     launch: Launch,
     command_line: String,
@@ -127,6 +128,7 @@ impl Vm {
             intercepted: RefCell::default(),
             now: Cell::new(Some(0)),
             deadline: Cell::new(None),
+            timeout: Cell::new(TIMEOUT),
             qemu: parts.qemu,
             launch: parts.launch,
             command_line: parts.command_line,
@@ -339,7 +341,7 @@ impl Vm {
     /// Resets the machine, as its reset button would. The virtual clock goes on.
     #[track_caller]
     pub fn reset(&self) {
-        let deadline = self.earlier(Instant::now() + TIMEOUT);
+        let deadline = self.earlier(Instant::now() + self.0.timeout.get());
         self.on_monitor(|monitor| {
             // Not one of an earlier reset that nobody has taken.
             let first = monitor.next_event_seq();
@@ -483,6 +485,7 @@ impl Vm {
 
     /// Sets the longest single wait for an answer; 10 s unless set.
     pub fn set_timeout(&self, timeout: Duration) {
+        self.0.timeout.set(timeout);
         self.0.session.borrow_mut().set_timeout(timeout);
         if let Monitor::Open(qmp) = &mut *self.0.qmp.borrow_mut() {
             qmp.set_timeout(timeout);
@@ -590,7 +593,7 @@ impl Vm {
         self.sync();
         let result = {
             let mut monitor = self.0.qmp.borrow_mut();
-            monitor.open(self.0.deadline.get());
+            monitor.open(self.0.timeout.get(), self.0.deadline.get());
             match &mut *monitor {
                 Monitor::Open(qmp) => Ok(run(qmp)),
                 Monitor::Greeting(_) => unreachable!("it is open or closed after `open`"),
@@ -714,16 +717,17 @@ impl Vm {
 }
 
 impl Monitor {
-    fn open(&mut self, deadline: Option<Instant>) {
+    fn open(&mut self, timeout: Duration, deadline: Option<Instant>) {
         if !matches!(self, Self::Greeting(_)) {
             return;
         }
         let Self::Greeting(handshake) = std::mem::replace(self, Self::Closed(None)) else {
             return;
         };
-        let usual = Instant::now() + TIMEOUT;
+        let usual = Instant::now() + timeout;
         *self = match handshake.finish(deadline.map_or(usual, |end| end.min(usual))) {
             Ok(mut qmp) => {
+                qmp.set_timeout(timeout);
                 qmp.set_deadline(deadline);
                 Self::Open(qmp)
             }

@@ -5,9 +5,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{pc, start};
+use serde_json::Value;
 use testjig_qtest::Journal;
-use testjig_vm::{Launch, Vm, machine};
+use testjig_vm::{Chardev, Drive, Image, Launch, Pin, Vm, machine};
 
 /// Where the descriptor of the DMA transfer is.
 const DESCRIPTOR: u64 = 0x1000;
@@ -79,14 +82,41 @@ fn a_reset_comes_after_the_writes_queued_before_it() {
 }
 
 #[test]
-fn a_scratch_disk_is_read_after_the_writes_queued_before() {
-    use testjig_vm::{Drive, Image};
-
-    let flash = Drive::new("d", Image::zeroed(1 << 20));
-    let vm = start(&Launch::new(&machine::PC).drive(flash));
-    vm.writeb(BUFFER, 1);
-    vm.disk("d").sector(0);
-    assert_eq!(vm.with_journal(Journal::unanswered), 0);
+fn every_other_road_is_a_barrier() {
+    let launch = Launch::new(&machine::PC)
+        .drive(Drive::new("d", Image::zeroed(1 << 20)))
+        .chardev(Chardev::socket("c"))
+        .serial("c");
+    let vm = start(&launch);
+    let (ram, disk, channel) = (vm.ram(), vm.disk("d"), vm.channel("c"));
+    let irq = vm.intercept(Pin::input("ioapic", 4));
+    let roads: [(&str, &dyn Fn()); 17] = [
+        ("read RAM", &|| ram.read(BUFFER, &mut [0])),
+        ("write RAM", &|| ram.write(BUFFER, &[0])),
+        ("fill RAM", &|| ram.fill(BUFFER, 1, 0)),
+        ("read an integer", &|| {
+            assert_eq!(ram.read_le::<u8>(BUFFER), 1)
+        }),
+        ("write an integer", &|| ram.write_le(BUFFER, 0_u8)),
+        ("QMP", &|| drop(vm.qmp_raw("query-status", Value::Null))),
+        ("HMP", &|| drop(vm.hmp("info status"))),
+        ("reset", &|| vm.reset()),
+        ("read a disk", &|| drop(disk.sector(0))),
+        ("write a disk", &|| disk.write(0, &[0])),
+        ("measure a disk", &|| assert_eq!(disk.len(), 1 << 20)),
+        ("send", &|| channel.send(b"x")),
+        ("receive", &|| assert_eq!(channel.try_recv(), None)),
+        ("level", &|| assert!(!irq.level())),
+        ("edges", &|| irq.clear()),
+        ("clock", &|| vm.clock().step(Duration::ZERO)),
+        ("pin", &|| drop(vm.intercept(irq.pin().clone()))),
+    ];
+    for (road, go) in roads {
+        vm.writeb(BUFFER, 1);
+        assert_eq!(vm.with_journal(Journal::unanswered), 1);
+        go();
+        assert_eq!(vm.with_journal(Journal::unanswered), 0, "{road}");
+    }
 }
 
 #[test]

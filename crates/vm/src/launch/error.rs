@@ -222,13 +222,7 @@ impl Attempt<'_> {
             );
         }
         // What QEMU declines, it declines in its own name and with status 1.
-        let word = exit
-            .stderr
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("qemu")?.split_once(": "))
-            .map(|(_, words)| words);
-        match word {
+        match refusal(&exit.stderr) {
             Some(words) if status == ExitStatus::Exited(1) => (
                 LaunchErrorKind::BadOption,
                 format!("QEMU {name} declines: {}", words.trim()),
@@ -269,6 +263,15 @@ impl Attempt<'_> {
             _ => None,
         }
     }
+}
+
+/// What QEMU says in its own name, last, and not as a warning.
+fn refusal(stderr: &str) -> Option<&str> {
+    stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("qemu")?.split_once(": "))
+        .map(|(_, words)| words)
+        .rfind(|words| !words.starts_with("GLib") && !words.contains("warning: "))
 }
 
 /// Whether a file begins as programs and scripts do; also if that can't be told.
@@ -322,6 +325,15 @@ mod tests {
             "qemu-system-x86_64: -device e1001: 'e1001' is not a valid device model name\n";
         assert_eq!(unknown_device(stderr), Some("e1001"));
         assert_eq!(unknown_device("'e1001' is fine"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_no_warning_and_no_noise_of_a_library() {
+        let stderr = "qemu-system-x86_64: warning: something\n\
+                      qemu-system-x86_64: -accel kvn: invalid accelerator kvn\n\
+                      qemu-system-x86_64: GLib: g_timer_elapsed: assertion failed\n";
+        assert_eq!(refusal(stderr), Some("-accel kvn: invalid accelerator kvn"));
+        assert_eq!(refusal("cat: unrecognized option\n"), None);
     }
 
     #[test]

@@ -89,8 +89,13 @@ impl Resources for Made {
     }
 }
 
+/// A file in memory that can't be executed, where the kernel knows that (Linux 6.3); some are told to allow no other.
 fn memfd(name: &str, flags: MemfdFlags) -> Result<OwnedFd, Errno> {
-    memfd_create(name, MemfdFlags::CLOEXEC | flags)
+    let flags = flags | MemfdFlags::CLOEXEC;
+    match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        result => result,
+    }
 }
 
 /// The image as a file in memory; what is zero takes no room.
