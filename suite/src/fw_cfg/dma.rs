@@ -3,6 +3,8 @@
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, DmaAccess, FwCfg, Key};
 
+use super::pc::PcFwCfg;
+
 /// "length bytes for the current selector and offset will be copied into the physical RAM address specified by the address field", and
 /// not one more.
 #[testjig::test(on = FwCfg, launch = with_digits)]
@@ -185,6 +187,45 @@ fn length_and_address_stay_as_they_were(fw: FwCfg, vm: &Vm, length: u32) {
         access.to_bytes()
     );
     assert_eq!(vm.ram().read_vec(dma.descriptor_address() + 16, 4), [0; 4]);
+}
+
+/// "The fields of the structure are in big endian mode": one in little-endian order asks for nothing, and is done.
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn a_little_endian_descriptor_asks_for_nothing(fw: FwCfg, vm: &Vm) {
+    let dma = Dma::new(&fw);
+    let digits = fw.key(DIGITS);
+    let access = DmaAccess {
+        control: Control::READ.of(digits),
+        length: 4,
+        address: dma.buffer_address(),
+    };
+    let mut bytes = access.to_bytes();
+    bytes[..4].reverse();
+    bytes[4..8].reverse();
+    bytes[8..].reverse();
+    fw.item(digits, 2);
+    vm.ram().write(dma.descriptor_address(), &bytes);
+    fw.start_dma(dma.descriptor_address());
+    assert_eq!(dma.control(), Control::DONE);
+    assert_eq!(dma.buffer(4), [Dma::FILL; 4]);
+    assert_eq!(fw.byte(), b'2');
+}
+
+/// [Selector] keys with bit 14 or 15 reach what they reach by the selector register.
+#[testjig::test(on = PcFwCfg, launch = with_digits)]
+fn keys_have_the_same_bits_as_in_the_selector(fw: PcFwCfg) {
+    let dma = Dma::new(&fw);
+    assert_eq!(dma.read(fw.key(DIGITS).with_write(true), 4), b"0123");
+    assert_eq!(dma.read(fw.key(DIGITS).with_arch_local(true), 4), [0; 4]);
+    assert_eq!(dma.read(Key::IRQ0_OVERRIDE, 4), [1, 0, 0, 0]);
+    assert_eq!(
+        dma.read(Key::IRQ0_OVERRIDE.with_write(true), 4),
+        [1, 0, 0, 0]
+    );
+    assert_eq!(
+        dma.read(Key::IRQ0_OVERRIDE.with_arch_local(false), 4),
+        [0; 4]
+    );
 }
 
 /// The buffer may begin at any byte, and cross pages.

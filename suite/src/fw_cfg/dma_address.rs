@@ -109,6 +109,19 @@ fn the_upper_half_may_be_written_again(fw: FwCfg) {
     assert_eq!(dma.buffer(5), b"QEMU\xaa");
 }
 
+/// [Guest-side DMA Interface] "The address register is in big-endian format": bytes in the processor's order name another address.
+#[testjig::test(on = PcFwCfg)]
+fn the_register_is_big_endian(fw: PcFwCfg, vm: &Vm) {
+    let dma = Dma::new(&fw);
+    let address = dma.descriptor_address() as u32;
+    let elsewhere = u64::from(address.swap_bytes());
+    dma.prepare(read_signature(&dma));
+    vm.ram().write(elsewhere, &read_signature(&dma).to_bytes());
+    fw.io().outl(8, address);
+    assert_eq!(dma.control(), read_signature(&dma).control);
+    assert_eq!(vm.ram().read_be::<u32>(elsewhere), 0);
+}
+
 /// The descriptor needs no alignment.
 #[testjig::test(on = FwCfg, vary(offset = [1, 2, 4, 0xff7]))]
 fn the_descriptor_may_be_anywhere(fw: FwCfg, vm: &Vm, offset: u64) {
