@@ -90,7 +90,8 @@ impl PortWidth {
 pub enum Encoding {
     /// Two digits a byte (`read`, `write`).
     Hex,
-    /// Four characters for three bytes (`b64read`, `b64write`): shorter lines, and quicker at both ends.
+    /// Four characters for three bytes (`b64read`, `b64write`): shorter lines, and quicker at both
+    /// ends.
     #[default]
     Base64,
 }
@@ -240,11 +241,11 @@ impl TryFrom<Vec<u8>> for Data {
 #[error("{0}")]
 pub struct OutOfRange(pub(crate) &'static str);
 
-/// One request. Whatever a value of this type says is safe to send, except where a variant names what only the machine
-/// can know.
+/// One request. Whatever a value of this type says is safe to send, except where a variant names
+/// what only the machine can know.
 ///
-/// Spellings and limits were checked against QEMU 11.1, which aborts on a malformed or missing number, on a port above
-/// 0xffff, on a block of length 0 and on an empty word.
+/// Spellings and limits were checked against QEMU 11.1, which aborts on a malformed or missing
+/// number, on a port above 0xffff, on a block of length 0 and on an empty word.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Command {
@@ -264,7 +265,8 @@ pub enum Command {
         /// Value; bits above the width are not sent.
         value: u32,
     },
-    /// `readb` … `readq`: reads guest-physical memory in the guest's byte order. Answered by a value.
+    /// `readb` … `readq`: reads guest-physical memory in the guest's byte order. Answered by a
+    /// value.
     Read {
         /// Access width.
         width: Width,
@@ -307,7 +309,8 @@ pub enum Command {
         /// Value of each byte.
         value: u8,
     },
-    /// `clock_step`: moves the virtual clock by a span, or to its next timer. Answered by the new time.
+    /// `clock_step`: moves the virtual clock by a span, or to its next timer. Answered by the new
+    /// time.
     ClockStep(Option<Nanos>),
     /// `clock_set`: moves the virtual clock to a time. Answered by the new time.
     ClockSet(Nanos),
@@ -329,7 +332,8 @@ pub enum Command {
     },
     /// `set_irq_in`: drives an input pin.
     ///
-    /// QEMU aborts when the device has no such list or pin, or when the path names an object that is not a device.
+    /// QEMU aborts when the device has no such list or pin, or when the path names an object that
+    /// is not a device.
     SetIrqIn {
         /// QOM path of the device.
         path: Word,

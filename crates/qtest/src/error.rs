@@ -50,8 +50,8 @@ pub enum ErrorKind {
         /// What followed; may be empty.
         reason: String,
     },
-    /// The server does not know the command: another machine, another version, or (for the clock) another accelerator.
-    /// The session stays usable.
+    /// The server does not know the command: another machine, another version, or (for the clock)
+    /// another accelerator. The session stays usable.
     UnknownCommand,
     /// No object of the machine has the path. The session stays usable.
     UnknownDevice,
@@ -60,12 +60,14 @@ pub enum ErrorKind {
         /// The time that it shows, in nanoseconds.
         now: u64,
     },
-    /// Something is intercepted already, and a server intercepts one list of one device in its life. The session stays usable.
+    /// Something is intercepted already, and a server intercepts one list of one device in its
+    /// life. The session stays usable.
     SecondIntercept {
         /// What is intercepted, if this session did it.
         installed: Option<String>,
     },
-    /// The request was refused before it was sent, since the server would abort on it. The session stays usable.
+    /// The request was refused before it was sent, since the server would abort on it. The session
+    /// stays usable.
     Invalid {
         /// What is wrong with it.
         what: String,
@@ -145,7 +147,8 @@ impl Error {
         &self.0.kind
     }
 
-    /// The request as it travels (blocks shortened): the one that failed, or the oldest that was not answered.
+    /// The request as it travels (blocks shortened): the one that failed, or the oldest that was
+    /// not answered.
     pub fn command(&self) -> Option<&str> {
         self.0
             .operation
@@ -199,61 +202,90 @@ impl fmt::Display for Error {
             Some(Operation {
                 command, location, ..
             }) => {
-                write!(
-                    f,
-                    "failed to {verb} `{command}` ({}:{}): ",
-                    location.file(),
-                    location.line()
-                )?;
+                let (file, line) = (location.file(), location.line());
+                write!(f, "failed to {verb} `{command}` ({file}:{line}): ")?;
             }
             None => f.write_str("qtest session failed: ")?,
         }
-        match self.kind() {
-            ErrorKind::Failed { reason } if reason.is_empty() => f.write_str("the server answered FAIL without a reason")?,
-            ErrorKind::Failed { reason } => write!(f, "the server answered FAIL: {reason}")?,
-            ErrorKind::UnknownCommand => f.write_str(
-                "the server does not know this command; clock commands need the qtest accelerator, others a newer server \
-                 or another machine",
-            )?,
-            ErrorKind::UnknownDevice => {
-                f.write_str("the machine has no object of this path, or more than one; `qom-list` over QMP shows those it has")?;
-            }
-            ErrorKind::ClockBackwards { now } => {
-                write!(f, "the virtual clock shows {now} ns already, and does not go back")?;
-            }
-            ErrorKind::SecondIntercept { installed: Some(installed) } => write!(
-                f,
-                "`{installed}` is in force, and a server intercepts one list of one device in its life; use another VM for the \
-                 second"
-            )?,
-            ErrorKind::SecondIntercept { installed: None } => f.write_str(
-                "something is intercepted already, and a server intercepts one list of one device in its life; use another VM for \
-                 the second",
-            )?,
-            ErrorKind::Invalid { what } => f.write_str(what)?,
-            ErrorKind::Undecoded { reply } => write!(f, "the extension can't make sense of the answer `{reply}`")?,
-            ErrorKind::Closed { unanswered: 0 | 1 } => f.write_str("the server closed the connection")?,
-            ErrorKind::Closed { unanswered } => {
-                write!(f, "the server closed the connection; {} later operations were not answered either", unanswered - 1)?;
-            }
-            ErrorKind::TimedOut { after, waiting_for, saw } => {
-                write!(f, "waited {after:?} for {waiting_for}, saw {saw}")?;
-            }
-            ErrorKind::Malformed { line, expected } => write!(f, "the server sent `{line}` instead of {expected}")?,
-            ErrorKind::TooLong { limit, line } => {
-                write!(f, "the server sent a line of more than {limit} bytes, which begins with `{line}`")?;
-            }
-            ErrorKind::Flood { limit } => {
-                write!(f, "the server reported more than {limit} interrupt edges without a reply; raise `Limits::edges` if that is right")?;
-            }
-            ErrorKind::UnexpectedReply { line } => write!(f, "the server sent `{line}`, which nobody asked for")?,
-            ErrorKind::Io(error) => write!(f, "the transport failed: {error}")?,
-            ErrorKind::Poisoned { first } => write!(f, "the session broke down earlier: {first}")?,
-        }
+        write!(f, "{}", self.kind())?;
         match self.0.others {
             0 => Ok(()),
             1 => f.write_str(" (another operation failed after it)"),
             others => write!(f, " ({others} more operations failed after it)"),
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { reason } if reason.is_empty() => {
+                f.write_str("the server refused without a reason")
+            }
+            Self::Failed { reason } => write!(f, "the server refused: {reason}"),
+            Self::UnknownCommand => f.write_str(
+                "the server does not know this command; clock commands need the qtest \
+                 accelerator, others a newer server or another machine",
+            ),
+            Self::UnknownDevice => f.write_str(
+                "the machine has no object of this path, or more than one; `qom-list` over QMP \
+                 shows those it has",
+            ),
+            Self::ClockBackwards { now } => {
+                write!(
+                    f,
+                    "the virtual clock shows {now} ns already, and does not go back"
+                )
+            }
+            Self::SecondIntercept { installed } => {
+                match installed {
+                    Some(installed) => write!(f, "`{installed}` is in force")?,
+                    None => f.write_str("something is intercepted already")?,
+                }
+                f.write_str(
+                    ", and a server intercepts one list of one device in its life; use another \
+                     VM for the second",
+                )
+            }
+            Self::Invalid { what } => f.write_str(what),
+            Self::Undecoded { reply } => {
+                write!(f, "the extension can't make sense of the answer `{reply}`")
+            }
+            Self::Closed { unanswered } => {
+                f.write_str("the server closed the connection")?;
+                match unanswered {
+                    0 | 1 => Ok(()),
+                    2 => f.write_str("; a later operation was not answered either"),
+                    _ => {
+                        let later = unanswered - 1;
+                        write!(f, "; {later} later operations were not answered either")
+                    }
+                }
+            }
+            Self::TimedOut {
+                after,
+                waiting_for,
+                saw,
+            } => {
+                write!(f, "waited {after:?} for {waiting_for}, saw {saw}")
+            }
+            Self::Malformed { line, expected } => {
+                write!(f, "the server sent `{line}` instead of {expected}")
+            }
+            Self::TooLong { limit, line } => write!(
+                f,
+                "the server sent a line of more than {limit} bytes, which begins with `{line}`"
+            ),
+            Self::Flood { limit } => write!(
+                f,
+                "the server reported more than {limit} interrupt edges without a reply; raise \
+                 `Limits::edges` if that is right"
+            ),
+            Self::UnexpectedReply { line } => {
+                write!(f, "the server sent `{line}`, which nobody asked for")
+            }
+            Self::Io(error) => write!(f, "the transport failed: {error}"),
+            Self::Poisoned { first } => write!(f, "the session broke down earlier: {first}"),
         }
     }
 }

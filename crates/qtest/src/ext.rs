@@ -91,8 +91,9 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// If the name or an argument is not one word, if the name is a common command's, if it is `rtas` or `csr` with
-    /// arguments that QEMU would abort on, or if the line is longer than [`Call::MAX`].
+    /// If the name or an argument is not one word, if the name is a common command's, if it is
+    /// `rtas` or `csr` with arguments that QEMU would abort on, or if the line is longer than
+    /// [`Call::MAX`].
     pub fn new<E: Extension + ?Sized>(extension: &E) -> Result<Self, InvalidCall> {
         let name = Word::new(E::NAME)?;
         let mut arguments = Arguments {

@@ -9,8 +9,9 @@ use crate::reply::Reply;
 
 /// What a session did, in order.
 ///
-/// Keeps the last operations (4096 unless told otherwise) and the last edges of intercepted interrupt lines (65,536), and counts
-/// what it forgot. Operations that are not answered yet are always kept.
+/// Keeps the last operations (4096 unless told otherwise) and the last edges of intercepted
+/// interrupt lines (65,536), and counts what it forgot. Operations that are not answered yet are
+/// always kept.
 #[derive(Debug)]
 pub struct Journal {
     entries: VecDeque<Entry>,
@@ -68,7 +69,8 @@ pub struct Edge {
     pub line: u32,
     /// The level it changed to: `true` is high.
     pub level: bool,
-    /// [`Entry::seq`] of the operation whose reply the edge preceded; of the next one if all were answered.
+    /// [`Entry::seq`] of the operation whose reply the edge preceded; of the next one if all were
+    /// answered.
     pub before: u64,
 }
 
@@ -132,8 +134,8 @@ impl Journal {
         self.edges.iter()
     }
 
-    /// The edges kept from number `mark` on, where numbers count from 0 over the life of the session:
-    /// [`edge_count`](Self::edge_count) taken earlier is the mark for what came since.
+    /// The edges kept from number `mark` on, where numbers count from 0 over the life of the
+    /// session: [`edge_count`](Self::edge_count) taken earlier is the mark for what came since.
     pub fn edges_since(
         &self,
         mark: u64,

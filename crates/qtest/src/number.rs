@@ -1,4 +1,5 @@
-//! Numbers on the wire: written as `0x` and the fewest digits, read as C's `strtoull` with base 0 reads them.
+//! Numbers on the wire: written as `0x` and the fewest digits, read as C's `strtoull` with base 0
+//! reads them.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 

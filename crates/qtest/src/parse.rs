@@ -86,8 +86,9 @@ pub(crate) fn is_builtin(name: &str) -> bool {
 impl Command {
     /// Reads a line without its newline.
     ///
-    /// Takes what QEMU takes, as far as it does not abort on it: numbers may be hexadecimal, octal or decimal, written values may
-    /// exceed their width. A name that belongs to no common command makes an [`Extension`](Command::Extension).
+    /// Takes what QEMU takes, as far as it does not abort on it: numbers may be hexadecimal, octal
+    /// or decimal, written values may exceed their width. A name that belongs to no common command
+    /// makes an [`Extension`](Command::Extension).
     ///
     /// # Errors
     ///

@@ -8,10 +8,12 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::journal::Journal;
 use crate::transport::{Progress, Transport};
 
+mod blocks;
 mod input;
 mod intercept;
-mod operations;
+mod machine;
 mod receiver;
+mod scalars;
 mod sink;
 
 use input::Input;
@@ -39,7 +41,8 @@ impl Default for Limits {
     }
 }
 
-/// Operations in flight before the session stops to collect replies. QEMU's throughput rises up to some 256.
+/// Operations in flight before the session stops to collect replies. QEMU's throughput rises up to
+/// some 256.
 const WINDOW: u64 = 512;
 
 /// Bytes queued before the session stops to send them.
@@ -53,13 +56,14 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A client's end of a qtest connection.
 ///
-/// Operations without a result are *queued*: they return at once and travel with the next operation that has one, or with
-/// [`sync`](Session::sync). Everything is carried out in the order of the calls. A queued operation that fails is reported by the next call
-/// that waits, with the request and the place that issued it; calls that queue report only that the session is unusable or that
+/// Operations without a result are *queued*: they return at once and travel with the next operation
+/// that has one, or with [`sync`](Session::sync). Everything is carried out in the order of the
+/// calls. A queued operation that fails is reported by the next call that waits, with the request
+/// and the place that issued it; calls that queue report only that the session is unusable or that
 /// the request can't be sent.
 ///
-/// After `FAIL` the session is usable as before. After anything else that [`Error::is_fatal`] tells, every call fails and
-/// names the first cause.
+/// After `FAIL` the session is usable as before. After anything else that [`Error::is_fatal`]
+/// tells, every call fails and names the first cause.
 ///
 /// Dropping a session sends nothing.
 #[derive(Debug)]
@@ -148,10 +152,11 @@ impl<T: Transport> Session<T> {
         self.collect(&mut Sink::None)
     }
 
-    /// Waits, with nothing else to do, for at least one interrupt edge; `false` if `until` passed first.
+    /// Waits, with nothing else to do, for at least one interrupt edge; `false` if `until` passed
+    /// first.
     ///
-    /// For devices that act on their own, for example when a disk's file was read. Queued operations are sent and answered
-    /// first; their edges count as well.
+    /// For devices that act on their own, for example when a disk's file was read. Queued
+    /// operations are sent and answered first; their edges count as well.
     ///
     /// # Errors
     ///
@@ -160,6 +165,7 @@ impl<T: Transport> Session<T> {
     pub fn wait_for_edge(&mut self, until: Instant) -> Result<bool> {
         let mark = self.journal().edge_count();
         self.sync()?;
+        self.receiver.forgive_edges();
         let until = self.deadline.map_or(until, |deadline| deadline.min(until));
         while self.journal().edge_count() == mark {
             if self.exchange(&mut Sink::None, until)? == Progress::default()
@@ -207,6 +213,20 @@ impl<T: Transport> Session<T> {
             return Ok(());
         }
         self.pump(sink, WINDOW / 2, QUEUE / 2)
+    }
+
+    /// Carries out a request that has no result, or whose result is not a number.
+    #[inline]
+    fn done(&mut self, command: Command, location: &'static Location<'static>) -> Result<()> {
+        self.issue(command, location)?;
+        self.collect(&mut Sink::None)
+    }
+
+    /// Carries out a request whose result is a number.
+    #[inline]
+    fn value(&mut self, command: Command, location: &'static Location<'static>) -> Result<u64> {
+        self.done(command, location)?;
+        Ok(self.receiver.last)
     }
 
     /// Sends all, collects all replies, and reports what failed.

@@ -13,8 +13,8 @@ use crate::transport::{Progress, Transport};
 
 /// A connected stream socket.
 ///
-/// Never blocks in a read or write, waits in `poll` alone, raises no SIGPIPE, and leaves the descriptor's flags, which
-/// other processes may share, as they are.
+/// Never blocks in a read or write, waits in `poll` alone, raises no SIGPIPE, and leaves the
+/// descriptor's flags, which other processes may share, as they are.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -76,9 +76,9 @@ impl Transport for Socket {
         }
     }
 
-    /// QEMU sends each reply by itself, and waking this thread for each costs both sides more than the reply is worth: pipelined
-    /// reads of a port go from 250,000 to 360,000 a second. Nothing is waited for that could come earlier or later, so
-    /// no event could replace this.
+    /// QEMU sends each reply by itself, and waking this thread for each costs both sides more than
+    /// the reply is worth: pipelined reads of a port go from 250,000 to 360,000 a second. Nothing
+    /// is waited for that could come earlier or later, so no event could replace this.
     fn coalesce(&mut self) {
         // An early end by a signal is as good as any.
         let _ = poll(&mut [], Some(&MOMENT));
@@ -86,7 +86,8 @@ impl Transport for Socket {
     }
 }
 
-/// How long replies gather. With the usual timer slack the kernel makes 70 µs of it: some 25 replies.
+/// How long replies gather. With the usual timer slack the kernel makes 70 µs of it: some 25
+/// replies.
 const MOMENT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 20_000,

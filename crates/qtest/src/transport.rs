@@ -9,14 +9,16 @@ use std::time::Instant;
 pub trait Transport {
     /// Takes bytes of `out` and puts bytes into `input`.
     ///
-    /// Waits until at least one byte moved either way, the peer closed, or `deadline` passed. With an empty `out` it waits
-    /// for input only. May move some of the bytes and return; is called again for the rest.
+    /// Waits until at least one byte moved either way, the peer closed, or `deadline` passed. With
+    /// an empty `out` it waits for input only. May move some of the bytes and return; is called
+    /// again for the rest.
     ///
     /// Answers how much moved, all zero if the deadline passed first. `input` is never empty.
     ///
     /// # Errors
     ///
-    /// Whatever makes the stream unusable, except that the peer closed it: that is [`Progress::closed`].
+    /// Whatever makes the stream unusable, except that the peer closed it: that is
+    /// [`Progress::closed`].
     fn exchange(&mut self, out: &[u8], input: &mut [u8], deadline: Instant)
     -> io::Result<Progress>;
 

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 /// A word of a command: QOM path, GPIO name, module name, an extension's argument.
 ///
-/// One to [`Word::MAX`] bytes, UTF-8, without blanks and control characters. The wire has no quoting, so a blank would
-/// begin another word, a newline another command, and an empty word makes QEMU abort.
+/// One to [`Word::MAX`] bytes, UTF-8, without blanks and control characters. The wire has no
+/// quoting, so a blank would begin another word, a newline another command, and an empty word makes
+/// QEMU abort.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word(Box<str>);
 

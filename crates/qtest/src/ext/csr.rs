@@ -5,10 +5,12 @@ use super::{Arguments, Extension, OutOfRange, is_at_most};
 const NUMBER_MAX: u16 = 0xfff;
 const HART_MAX: u32 = i32::MAX as u32;
 
-/// Reads or writes a control and status register of a RISC-V hart (`riscv32` and `riscv64` machines).
+/// Reads or writes a control and status register of a RISC-V hart (`riscv32` and `riscv64`
+/// machines).
 ///
-/// QEMU aborts on a hart or register that does not exist, and on a write to a read-only register (11.1); there is no
-/// reply that says so. Numbers are those of the RISC-V privileged specification, chapter "CSR listing".
+/// QEMU aborts on a hart or register that does not exist, and on a write to a read-only register
+/// (11.1); there is no reply that says so. Numbers are those of the RISC-V privileged
+/// specification, chapter "CSR listing".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Csr {
     hart: u32,

@@ -3,10 +3,11 @@
 use super::{Arguments, Extension, InvalidWord, Word, is_at_most};
 use crate::number::parse_decimal;
 
-/// Calls a run-time abstraction service of a `pseries` machine (PAPR, chapter "Run-Time Abstraction Services").
+/// Calls a run-time abstraction service of a `pseries` machine (PAPR, chapter "Run-Time Abstraction
+/// Services").
 ///
-/// Arguments and results are arrays of big-endian 32-bit words in guest memory; the caller writes the one first and
-/// reads the other afterwards.
+/// Arguments and results are arrays of big-endian 32-bit words in guest memory; the caller writes
+/// the one first and reads the other afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rtas {
     /// Name of the service, for example `get-time-of-day`.
@@ -61,8 +62,8 @@ impl Rtas {
 impl Extension for Rtas {
     const NAME: &'static str = "rtas";
 
-    /// The status of the call itself: 0 if the machine has the service, else a hypercall's error, −4 (`H_Parameter`). The service's own
-    /// status is its first result.
+    /// The status of the call itself: 0 if the machine has the service, else a hypercall's error,
+    /// −4 (`H_Parameter`). The service's own status is its first result.
     type Reply = i64;
 
     fn arguments(&self, arguments: &mut Arguments) {

@@ -29,7 +29,8 @@ impl Default for Input {
 }
 
 impl Input {
-    /// Room for more bytes: never empty, `None` if the last line is longer than `longest` bytes already.
+    /// Room for more bytes: never empty, `None` if the last line is longer than `longest` bytes
+    /// already.
     pub(super) fn room(&mut self, longest: usize) -> Option<&mut [u8]> {
         if self.end - self.start > longest {
             return None;
@@ -39,7 +40,8 @@ impl Input {
         }
         if self.end == self.bytes.len() {
             if self.start == 0 {
-                // One byte more than the longest line, so that its newline, or what is there instead, fits.
+                // One byte more than the longest line, so that its newline, or what is there
+                // instead, fits.
                 let size = (2 * self.bytes.len())
                     .min(longest + 1)
                     .max(self.bytes.len() + 1);

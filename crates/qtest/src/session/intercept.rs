@@ -34,8 +34,8 @@ impl Intercept {
 
     /// Whether `other`, which the server accepted, is in force too because it is the same.
     ///
-    /// The server refuses another device, so an accepted request is for the same one, whichever path names it. For another
-    /// list of it the server says `OK` and does nothing.
+    /// The server refuses another device, so an accepted request is for the same one, whichever
+    /// path names it. For another list of it the server says `OK` and does nothing.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.list == other.list
     }

@@ -29,6 +29,11 @@ impl Receiver {
         self.edges
     }
 
+    /// Begins to count them anew: they are waited for.
+    pub(super) fn forgive_edges(&mut self) {
+        self.edges = 0;
+    }
+
     /// The longest line that makes sense now, in bytes.
     pub(super) fn longest_line(&mut self) -> usize {
         let expected = match self.journal.pending().map(|entry| entry.command.shape()) {
