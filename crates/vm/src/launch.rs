@@ -14,7 +14,11 @@ mod parts;
 mod resources;
 mod start;
 
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use self::parts::Blob;
 
 pub(crate) use self::args::{Resource, Resources, arguments};
 pub use self::error::{LaunchError, LaunchErrorKind};
@@ -39,6 +43,7 @@ use crate::machine::MachineType;
 pub struct Launch {
     machine: &'static MachineType,
     memory: u64,
+    memory_slots: Option<(u32, u64)>,
     machine_options: Vec<(String, String)>,
     cpu: Option<String>,
     cpus: u32,
@@ -53,6 +58,9 @@ pub struct Launch {
     drives: Vec<Drive>,
     devices: Vec<Device>,
     fw_cfg: Vec<FwCfg>,
+    kernel: Option<Blob>,
+    initrd: Option<Blob>,
+    append: Option<String>,
     raw: Vec<String>,
     clock_forbidden: bool,
 }
@@ -64,6 +72,7 @@ impl Launch {
         Self {
             machine,
             memory: machine.default_memory,
+            memory_slots: None,
             machine_options: Vec::new(),
             cpu: None,
             cpus: 1,
@@ -78,6 +87,9 @@ impl Launch {
             drives: Vec::new(),
             devices: Vec::new(),
             fw_cfg: Vec::new(),
+            kernel: None,
+            initrd: None,
+            append: None,
             raw: Vec::new(),
             clock_forbidden: false,
         }
@@ -87,6 +99,13 @@ impl Launch {
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Room for more memory while the machine runs: how many modules, and how many bytes with them.
+    #[must_use]
+    pub fn memory_slots(mut self, slots: u32, most: u64) -> Self {
+        self.memory_slots = Some((slots, most));
         self
     }
 
@@ -201,6 +220,27 @@ impl Launch {
     #[must_use]
     pub fn fw_cfg_file(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         self.fw_cfg.push(FwCfg::File(name.into(), bytes.into()));
+        self
+    }
+
+    /// The kernel that the machine's firmware, or QEMU in its place, is to load.
+    #[must_use]
+    pub fn kernel(mut self, image: impl Into<Arc<[u8]>>) -> Self {
+        self.kernel = Some(Blob(image.into()));
+        self
+    }
+
+    /// The initial file system of the [`kernel`](Self::kernel).
+    #[must_use]
+    pub fn initrd(mut self, image: impl Into<Arc<[u8]>>) -> Self {
+        self.initrd = Some(Blob(image.into()));
+        self
+    }
+
+    /// The command line of the [`kernel`](Self::kernel).
+    #[must_use]
+    pub fn append(mut self, words: impl Into<String>) -> Self {
+        self.append = Some(words.into());
         self
     }
 

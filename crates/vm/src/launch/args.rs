@@ -104,30 +104,20 @@ pub(crate) fn arguments<R: Resources>(
     ]);
 
     let mut machine = Options::new(launch.machine.name);
-    match ram {
-        RamBackend::Memfd => {
-            let fd = make.make(Resource::Ram(launch.memory))?;
-            machine = machine.with("memory-backend", "ram");
-            let backend = Options::new("memory-backend-file")
-                .with("id", "ram")
-                .with("mem-path", &format!("/proc/self/fd/{fd}"))
-                .with("share", "on")
-                .with("size", &launch.memory.to_string());
-            words.push("-object", backend);
-            words.push(
-                "-m",
-                Options::new("").with("size", &format!("{}B", launch.memory)),
-            );
-        }
-        RamBackend::Wire => {
-            words.push(
-                "-m",
-                Options::new("").with("size", &format!("{}B", launch.memory)),
-            );
-        }
-        RamBackend::None => {}
+    if ram == RamBackend::Memfd {
+        let fd = make.make(Resource::Ram(launch.memory))?;
+        machine = machine.with("memory-backend", "ram");
+        let backend = Options::new("memory-backend-file")
+            .with("id", "ram")
+            .with("mem-path", &format!("/proc/self/fd/{fd}"))
+            .with("share", "on")
+            .with("size", &launch.memory.to_string());
+        words.push("-object", backend);
     }
     words.push("-machine", machine.with_all(&launch.machine_options));
+    if ram != RamBackend::None {
+        words.push("-m", memory(launch));
+    }
     if let Some(model) = &launch.cpu {
         words.push_word("-cpu", model.clone());
     }
@@ -178,8 +168,27 @@ pub(crate) fn arguments<R: Resources>(
         };
         words.push("-fw_cfg", options);
     }
+    for (option, blob) in [("-kernel", &launch.kernel), ("-initrd", &launch.initrd)] {
+        if let Some(blob) = blob {
+            let fd = make.make(Resource::Blob(&blob.0))?;
+            words.push_word(option, format!("/proc/self/fd/{fd}"));
+        }
+    }
+    if let Some(append) = &launch.append {
+        words.push_word("-append", append.clone());
+    }
     words.0.extend(launch.raw.iter().cloned());
     Ok(words.0)
+}
+
+fn memory(launch: &Launch) -> Options {
+    let size = Options::new("").with("size", &format!("{}B", launch.memory));
+    match launch.memory_slots {
+        None => size,
+        Some((slots, most)) => size
+            .with("slots", &slots.to_string())
+            .with("maxmem", &format!("{most}B")),
+    }
 }
 
 fn rtc(launch: &Launch) -> Options {
@@ -324,7 +333,7 @@ mod tests {
             words.join(" "),
             "-nodefaults -no-user-config -display none \
              -object memory-backend-file,id=ram,mem-path=/proc/self/fd/102,share=on,size=134217728 \
-             -m size=134217728B -machine pc,memory-backend=ram -rtc base=2026-01-15T12:00:00,clock=vm"
+             -machine pc,memory-backend=ram -m size=134217728B -rtc base=2026-01-15T12:00:00,clock=vm"
         );
     }
 
@@ -393,6 +402,7 @@ mod tests {
     fn every_setting_arrives() {
         let launch = Launch::new(&machine::Q35)
             .memory(1 << 20)
+            .memory_slots(2, 1 << 30)
             .machine_option("smm", "off")
             .cpu("qemu64,+x2apic")
             .cpus(2)
@@ -411,9 +421,15 @@ mod tests {
                     .prop("netdev", "n0"),
             )
             .fw_cfg_file("opt/f", [1, 2, 3])
+            .kernel(*b"kernel")
+            .initrd(*b"initrd")
+            .append("console=ttyS0,115200 quiet")
             .arg("-no-reboot");
         let words = launch.to_args();
-        assert_eq!(after(&words, "-m", 0), "size=1048576B");
+        assert_eq!(
+            after(&words, "-m", 0),
+            "size=1048576B,slots=2,maxmem=1073741824B"
+        );
         assert_eq!(
             after(&words, "-machine", 0),
             "q35,memory-backend=ram,smm=off"
@@ -441,6 +457,9 @@ mod tests {
             after(&words, "-fw_cfg", 0),
             "name=opt/f,file=/proc/self/fd/105"
         );
+        assert_eq!(after(&words, "-kernel", 0), "/proc/self/fd/106");
+        assert_eq!(after(&words, "-initrd", 0), "/proc/self/fd/107");
+        assert_eq!(after(&words, "-append", 0), "console=ttyS0,115200 quiet");
         assert_eq!(words.last().map(String::as_str), Some("-no-reboot"));
         assert!(launch.is_qemu_only());
     }

@@ -188,6 +188,17 @@ impl Interface {
     }
 }
 
+/// Bytes that the machine reads once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Blob(pub(crate) Arc<[u8]>);
+
+impl Serialize for Blob {
+    /// For reports: how long.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.len().serialize(serializer)
+    }
+}
+
 /// A drive and its image: `-blockdev`, or `-drive` on a built-in interface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Drive {
