@@ -322,6 +322,6 @@ fn a_reset_allows_twenty_repeats_again(rtc: Mc146818, vm: &Vm) {
 fn rtc_reset_reinjection_forgets_lost_ticks(rtc: Mc146818, vm: &Vm) {
     let guest = Guest::new(&rtc, vm);
     guest.loses(3);
-    vm.qmp_raw("rtc-reset-reinjection", Default::default());
+    vm.qmp_raw("rtc-reset-reinjection", ().into());
     assert_eq!(guest.acknowledges_all(), 0);
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use testjig::qmp::commands::{QomGet, QueryStatus};
 use testjig::qos::bus::Pio;
 use testjig::qos::dev::mc146818::Divider;
+use testjig::vm::LaunchOptions;
 
 /// `-rtc base=…`: a moment.
 #[testjig::test(on = Mc146818, launch = |l| l.rtc(Rtc::at("2006-06-17T16:01:21")))]
@@ -165,6 +166,31 @@ fn the_host_reads_the_year_meant(vm: &Vm) {
     other.set_date(Date::new(14, 7, 8));
     let tm = vm.qmp(QomGet::new("/machine/peripheral/other", "date"));
     assert_eq!(tm["tm_year"], 94);
+}
+
+/// Why QEMU does not start a machine with such a clock.
+fn refusal(qemu: &Qemu, launch: Launch, property: &str, value: impl ToString) -> String {
+    let clock = Device::new("mc146818rtc").prop("iobase", SECOND_CLOCK);
+    let launch = launch.device(clock.prop(property, value));
+    let started = qemu.launch(&launch, &LaunchOptions::default());
+    started.expect_err("such a clock is refused").to_string()
+}
+
+/// `irq`: the ISA bus has lines 0 to 15.
+#[testjig::test(on = Mc146818)]
+fn an_interrupt_line_beyond_15_is_refused(qemu: &Qemu, launch: &Launch) {
+    let refusal = refusal(qemu, launch.clone(), "irq", 16);
+    assert!(
+        refusal.contains("Maximum value for \"irq\" is: 15"),
+        "{refusal}"
+    );
+}
+
+/// `lost_tick_policy`: of QEMU's policies the clock knows to discard lost ticks and to slew.
+#[testjig::test(on = Mc146818)]
+fn another_policy_for_lost_ticks_is_refused(qemu: &Qemu, launch: &Launch) {
+    let refusal = refusal(qemu, launch.clone(), "lost_tick_policy", "delay");
+    assert!(refusal.contains("Invalid lost tick policy"), "{refusal}");
 }
 
 /// The PC's power management (PIIX4, function 3), where ACPI puts it to sleep.
