@@ -133,7 +133,7 @@ fn stopped_is_a_hang_at_the_deadline_and_then_gone() {
         panic!("{fault:?}");
     };
     assert!(
-        took >= Duration::from_millis(200) && took < Duration::from_millis(600),
+        took >= Duration::from_millis(200) && took < Duration::from_secs(1),
         "{took:?}"
     );
     assert_eq!(activity, "is stopped by a signal or a debugger");

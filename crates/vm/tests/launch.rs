@@ -221,7 +221,7 @@ fn a_binary_that_says_nothing_is_given_up_at_the_deadline() {
     let took = begin.elapsed();
     assert_eq!(error.kind(), LaunchErrorKind::TimedOut, "{error}");
     assert!(
-        took >= Duration::from_millis(200) && took < Duration::from_millis(700),
+        took >= Duration::from_millis(200) && took < Duration::from_secs(1),
         "{took:?}"
     );
     let pid = fs::read_to_string(path.with_extension("pid")).unwrap();
