@@ -3,17 +3,17 @@
 //! Names in brackets are registers or chapters of the data sheet, order number 290549. The tests hold QEMU's `pc` to it where QEMU
 //! follows it. Where it does not, there is no test yet:
 //!
-//! | data sheet | QEMU 7.2, 10.0 and 11.1 |
+//! | data sheet | QEMU 7.2, 10.0 and 11.1, where nothing else is said |
 //! |---|---|
 //! | \[PAM\] write-only: reads are from PCI | from DRAM |
 //! | \[PAM\] read-only: writes go to PCI | are lost, and those that no CPU makes (DMA, the wire) reach DRAM |
-//! | \[PAM\], \[SMRAM\], \[CONFADD\] have their default values after a hard reset | keep theirs |
+//! | \[PAM\], \[SMRAM\], \[CONFADD\] have their default values after a hard reset | keep theirs (\[CONFADD\]: seen on 11.1) |
 //! | \[SMRAM\] `D_LCK` clears `D_OPEN` and makes the register read-only | locks nothing |
 //! | \[SMRAM\] `D_OPEN` counts only together with `G_SMRAME` | counts alone |
 //! | \[SMRAM\] `C_BASE_SEG` and the reserved bits of \[PAM\] are read-only | keep what is written |
 //! | \[PCICMD\] 0x0006, \[PCISTS\] 0x0280 after power-on | 0 and 0 |
 //! | \[CONFDATA\] takes any access within its four bytes | 11.1 only aligned ones: a word at 0xcfd reads as 0, is not written |
-//! | without a device there, a closed SMM space is nothing | is DRAM, as if it were open |
+//! | without a device there, a closed SMM space is nothing | is DRAM, as if it were open (seen on 11.1) |
 
 mod address_map;
 mod configuration;
