@@ -1,5 +1,6 @@
 //! `jig run`.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -127,10 +128,10 @@ impl Arguments {
     fn rerun(&self) -> String {
         let mut command = "jig run --exact".to_owned();
         if let Some(qemu) = &self.qemu {
-            command.push_str(&format!(" --qemu {}", qemu.display()));
+            let _ = write!(command, " --qemu {}", qemu.display());
         }
         if let Some(suite) = &self.suite {
-            command.push_str(&format!(" --suite {suite}"));
+            let _ = write!(command, " --suite {suite}");
         }
         command
     }

@@ -52,19 +52,19 @@ mod vm;
 pub use arch::{Arch, UnknownArch};
 pub use binary::{Capabilities, Origin, Qemu, Version};
 pub use cache::{Cache, CacheError};
-pub use find::{FindError, FindErrorKind, Finder};
-pub use provision::{Progress, Silent, Suite};
 pub use channel::Channel;
 pub use clock::Clock;
 pub use condition::Condition;
 pub use disk::{SECTOR, ScratchDisk};
 pub use fault::{ClockKind, Fault, FaultKind};
+pub use find::{FindError, FindErrorKind, Finder};
 pub use irq::{Direction, EdgeKind, Irq, Pin};
 pub use launch::{
-    Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Launch, LaunchError, LaunchErrorKind, LaunchOptions, Netdev,
-    Object, Rtc, RtcBase,
+    Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Launch, LaunchError,
+    LaunchErrorKind, LaunchOptions, Netdev, Object, Rtc, RtcBase,
 };
 pub use machine::{MachineType, RamBackend, RamRegion};
 pub use process::{ExitReport, ExitStatus};
+pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
 pub use vm::Vm;
