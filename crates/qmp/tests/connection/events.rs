@@ -408,7 +408,7 @@ fn a_flood_by_size_is_an_error() {
     };
     assert!((2000..3000).contains(bytes), "{bytes}");
     qmp.wait_event("BIG", later()).expect("they are queued");
-    let error = qmp.poll().expect_err("one more fits");
+    let error = qmp.wait_event("none", later()).expect_err("one more fits");
     assert!(
         matches!(error.kind(), ErrorKind::Flood { events: 2, .. }),
         "{error:?}"
