@@ -28,6 +28,7 @@ mod legacy;
 mod lifetime;
 mod microvm;
 mod migration;
+mod mmio;
 mod options;
 mod pc;
 mod slots;

@@ -27,6 +27,17 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// The architecture that was asked for: by the option, or anywhere in a pattern, where it need not be the only one.
+    pub(crate) fn names_an_arch(&self) -> bool {
+        let mut texts = self.patterns.iter().chain(&self.on);
+        self.arch.is_some()
+            || texts.any(|text| {
+                Arch::ALL
+                    .iter()
+                    .any(|arch| text.contains(&format!("{arch}/")))
+            })
+    }
+
     pub(crate) fn selects(&self, case: &Case) -> bool {
         let matches = |pattern: &String| {
             if self.exact {

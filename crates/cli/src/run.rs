@@ -1,5 +1,6 @@
 //! `jig run`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,11 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use testjig::case::Cases;
+use testjig::case::{Case, Cases};
 use testjig::find::{self, Wish};
 use testjig::report::{All, JsonLines, Reporter, Terminal};
 use testjig::runner::{self, Plan};
-use testjig::vm::Suite;
+use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
 use crate::fail;
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// The Debian suite to fetch a QEMU from: sid, bookworm, bookworm-backports, …
     #[arg(long, value_name = "NAME", conflicts_with = "qemu")]
     suite: Option<Suite>,
+    /// All architectures, not only the default one
+    #[arg(long)]
+    all: bool,
     /// Fetch nothing
     #[arg(long)]
     offline: bool,
@@ -65,23 +69,27 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
-        let Cases { cases, misfits } = Cases::collect();
-        let all = cases.len();
-        let cases: Vec<_> = cases
-            .into_iter()
-            .filter(|case| self.selection.selects(case))
-            .collect();
-        if cases.is_empty() {
-            return self.selection.nothing_selected(all);
-        }
         let wish = Wish {
             qemu: self.qemu.clone(),
             suite: self.suite.clone(),
             offline: self.offline,
         };
+        let Cases { cases, misfits } = Cases::collect();
+        let all = cases.len();
+        let selected = cases
+            .into_iter()
+            .filter(|case| self.selection.selects(case));
+        let (cases, elsewhere) = self.of_one_arch(selected.collect(), &wish);
+        if cases.is_empty() {
+            return self.selection.nothing_selected(all);
+        }
         let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        let to_stdout = self
+            .json
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-");
         match &self.json {
-            Some(path) if path.as_os_str() == "-" => {
+            Some(_) if to_stdout => {
                 reporters.push(Box::new(JsonLines::new(io::stdout())));
             }
             Some(path) => match File::create(path) {
@@ -108,6 +116,13 @@ impl Arguments {
         };
         match runner::run(&plan, &mut All(reporters)) {
             Ok(summary) => {
+                if !to_stdout && !summary.interrupted {
+                    for (arch, count) in elsewhere {
+                        println!(
+                            "not run: {count} more on {arch}: jig run --arch {arch}, or all of them: jig run --all"
+                        );
+                    }
+                }
                 let executed = summary.executed();
                 if executed < self.at_least && summary.exit_status() == 0 {
                     let _ = writeln!(
@@ -122,6 +137,22 @@ impl Arguments {
             }
             Err(error) => fail(format_args!("failed to run the tests: {error}")),
         }
+    }
+
+    /// The cases of one architecture, unless several were asked for, and how many there are of the others: a bare run is the
+    /// developer's every minute.
+    fn of_one_arch(&self, cases: Vec<Case>, wish: &Wish) -> (Vec<Case>, BTreeMap<Arch, usize>) {
+        let mut elsewhere = BTreeMap::new();
+        if self.all || self.selection.names_an_arch() {
+            return (cases, elsewhere);
+        }
+        let default = find::named_arch(wish).unwrap_or(Arch::X86_64);
+        let (here, others): (Vec<_>, Vec<_>) =
+            cases.into_iter().partition(|case| case.arch() == default);
+        for case in others {
+            *elsewhere.entry(case.arch()).or_default() += 1;
+        }
+        (here, elsewhere)
     }
 
     /// The command that runs one case again under the same conditions.

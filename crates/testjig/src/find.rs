@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{Arch, Cache, Finder, Progress, Suite};
+use testjig_vm::{Arch, Cache, Finder, Progress, Qemu, Suite};
 
 use crate::case::Case;
 use crate::qemus::Qemus;
@@ -19,6 +19,18 @@ pub struct Wish {
     pub suite: Option<Suite>,
     /// Use what is there, fetch nothing.
     pub offline: bool,
+}
+
+/// The architecture of the QEMU that the user named without saying what it emulates: by `--qemu`, or as QEMU's own tests do it.
+///
+/// A binary that does not answer is no architecture's; [`for_cases`] says why.
+pub fn named_arch(wish: &Wish) -> Option<Arch> {
+    let by_variable = || std::env::var_os("QTEST_QEMU_BINARY").map(PathBuf::from);
+    let program = wish.qemu.clone().or_else(by_variable)?;
+    let cache = Cache::open().ok()?;
+    Qemu::from_any_binary(&program, &cache)
+        .ok()
+        .map(|qemu| qemu.arch)
 }
 
 /// Finds or fetches a QEMU for each architecture that the cases need.

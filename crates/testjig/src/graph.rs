@@ -85,7 +85,7 @@ impl Edge {
     }
 }
 
-/// One way through the graph: a machine, then edges. Its [`id`](Path::id) is stable and part of test names.
+/// One way through the graph: a machine, then edges. Its [id](Graph::id) is stable and part of test names.
 #[derive(Clone)]
 pub struct Path {
     machine: usize,

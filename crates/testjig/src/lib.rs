@@ -15,7 +15,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! `on` names the interface under test. Each path through the [graph] from a machine to that interface is a case of its own:
+//! `on` names the interface under test. Each path through the [graph](mod@graph) from a machine to that interface is a case of its own:
 //! `…::the_clock_has_power@x86_64/pc/mc146818rtc`, `…@x86_64/q35/mc146818rtc`. A test binary is three lines:
 //!
 //! ```toml

@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let all = Cases::collect();
     let count = all.cases.len();
-    let cases: Vec<Case> = all
+    let mut cases: Vec<Case> = all
         .cases
         .into_iter()
         .filter(|case| arguments.selects(&case.name))
@@ -79,9 +79,13 @@ pub fn main() -> ExitCode {
         arguments.print_list(&cases);
         return ExitCode::SUCCESS;
     }
+    let wish = find::Wish::default();
+    if let Some(arch) = find::named_arch(&wish) {
+        cases.retain(|case| case.arch() == arch);
+    }
     let filtered_out = count - cases.len();
     let plan = Plan {
-        qemus: find::for_cases(&cases, &find::Wish::default()),
+        qemus: find::for_cases(&cases, &wish),
         cases,
         misfits,
         jobs: arguments

@@ -37,6 +37,11 @@ machine! {
     Q35
 }
 
+machine! {
+    /// The board of 64-bit Arm that exists only in QEMU: its `virt`.
+    ArmVirt
+}
+
 crate::graph!(|graph| {
     graph.machine(&machine::PC, Pc::new);
     graph
@@ -56,4 +61,14 @@ crate::graph!(|graph| {
     graph
         .edge("fw_cfg_io", |pc: &Q35| FwCfg::io(pc.vm()))
         .describe(|| Box::new(FwCfg::decoder()));
+
+    graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
+    graph
+        .edge("fw_cfg_mem", |virt: &ArmVirt| {
+            FwCfg::mmio(virt.vm(), ARM_VIRT_FW_CFG)
+        })
+        .describe(|| Box::new(FwCfg::mmio_decoder(ARM_VIRT_FW_CFG)));
 });
+
+/// Where `virt` has its fw_cfg registers; the device tree that QEMU hands to its guest says the same.
+pub const ARM_VIRT_FW_CFG: u64 = 0x0902_0000;
