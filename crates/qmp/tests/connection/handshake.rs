@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use crate::fake::{GREETING, Peer, connected, later, peer, soon};
+use crate::fake::{GREETING, LONG, Peer, connected, later, peer, soon};
 use serde_json::json;
 use testjig_qmp::commands::QueryStatus;
 use testjig_qmp::{Awaited, Error, ErrorClass, ErrorKind, Limits, Qmp};
@@ -70,6 +70,7 @@ fn steps_never_wait() {
     let (socket, mut peer) = UnixStream::pair().unwrap();
     let mut send = |text: &str| std::io::Write::write_all(&mut peer, text.as_bytes()).unwrap();
     let mut handshake = Qmp::begin(socket);
+    let started = Instant::now();
     assert!(!handshake.step().unwrap());
     assert!(handshake.greeting().is_none());
 
@@ -85,6 +86,7 @@ fn steps_never_wait() {
     send("{\"return\": {}, \"id\": 0}\r\n");
     assert!(handshake.step().unwrap());
     assert!(handshake.step().unwrap(), "once ready, it stays so");
+    assert!(started.elapsed() < LONG, "it waited");
     let qmp = handshake
         .finish(Instant::now())
         .expect("nothing is left to wait for");

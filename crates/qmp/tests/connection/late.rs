@@ -1,5 +1,6 @@
 //! Deadlines, replies that come after them, and peers that do not keep up.
 
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -223,5 +224,50 @@ fn a_peer_that_writes_before_it_reads_does_not_block() {
     });
     assert_eq!(qmp.hmp(&"x".repeat(4_000_000)).unwrap(), "done");
     assert_eq!(qmp.events().count(), 4000);
+    script.join();
+}
+
+#[test]
+fn a_withdrawn_command_is_not_answered() {
+    let (release, released) = std::sync::mpsc::channel();
+    let (mut qmp, script) = connected(move |mut peer| {
+        let sent: usize = released.recv().unwrap();
+        for _ in 0..sent {
+            peer.serve("human-monitor-command", &json!("late"));
+        }
+        peer.command("stop");
+        peer.line(r#"{"error": {"class": "GenericError", "desc": "without id"}}"#);
+    });
+    let sent = clog(&mut qmp).len() - 1;
+    release.send(sent).unwrap();
+    qmp.set_timeout(LONG);
+    let error = qmp.execute(&Stop).expect_err("it is refused");
+    assert_eq!(error.refusal().unwrap().desc, "without id");
+    script.join();
+}
+
+#[test]
+fn a_peer_that_will_never_read_is_not_waited_for() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (mut qmp, script) = connected(move |peer| {
+        peer.socket().shutdown(Shutdown::Read).unwrap();
+        // Stays open until the test ends.
+        assert!(released.recv().is_err());
+    });
+    let until = later();
+    // The first may be sent before the peer shuts down.
+    qmp.set_timeout(SHORT);
+    loop {
+        let error = qmp.execute(&Stop).expect_err("nobody reads");
+        if matches!(error.kind(), ErrorKind::Closed { .. }) {
+            break;
+        }
+        assert!(
+            matches!(error.kind(), ErrorKind::TimedOut { .. }),
+            "{error:?}"
+        );
+        assert!(Instant::now() < until, "{error:?}");
+    }
+    drop(release);
     script.join();
 }

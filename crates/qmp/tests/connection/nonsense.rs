@@ -1,8 +1,8 @@
 //! Peers that send what they should not, or too much, or not all of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testjig_qmp::commands::{Cont, QomGet, Stop};
-use testjig_qmp::{ErrorKind, Limits};
+use testjig_qmp::{Error, ErrorKind, Limits};
 
 use crate::fake::{connected, failure};
 
@@ -153,23 +153,27 @@ fn a_line_without_an_end_is_given_up_at_the_limit() {
     script.join();
 }
 
+/// What comes of a reply that is this JSON, where messages may be nested ten deep.
+fn at_most_ten_deep(reply: String) -> Result<Value, Error> {
+    let (mut qmp, script) = connected(move |mut peer| {
+        let command = peer.command("qom-get");
+        peer.line(format!(r#"{{"return": {reply}, "id": {}}}"#, command["id"]));
+        peer.until_closed();
+    });
+    let mut limits = Limits::default();
+    limits.depth = 10;
+    qmp.set_limits(limits);
+    let result = qmp.execute(&QomGet::new("/", "a"));
+    drop(qmp);
+    script.join();
+    result
+}
+
 #[test]
 fn nesting_is_limited() {
     // The message itself is one level, the reply's arrays are the others.
     for (depth, fits) in [(9, true), (10, false), (100_000, false)] {
-        let (mut qmp, script) = connected(move |mut peer| {
-            let command = peer.command("qom-get");
-            let nested = format!("{}\"]}}\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
-            peer.line(format!(
-                r#"{{"return": {nested}, "id": {}}}"#,
-                command["id"]
-            ));
-            peer.until_closed();
-        });
-        let mut limits = Limits::default();
-        limits.depth = 10;
-        qmp.set_limits(limits);
-        let result = qmp.execute(&QomGet::new("/", "a"));
+        let result = at_most_ten_deep("[".repeat(depth) + &"]".repeat(depth));
         assert_eq!(result.is_ok(), fits, "{depth}: {result:?}");
         if let Err(error) = result {
             assert!(
@@ -177,9 +181,20 @@ fn nesting_is_limited() {
                 "{error:?}"
             );
         }
-        drop(qmp);
-        script.join();
     }
+}
+
+#[test]
+fn brackets_in_text_are_not_nesting() {
+    let opening = format!(r#"["{0}\"{0}", "\\", {{"{0}": 1}}]"#, "[{".repeat(10));
+    at_most_ten_deep(opening).expect("it is three deep");
+    let closing = r#""]]]]\"]]]]", "#;
+    let deep = format!("[{closing}{}{}]", "[".repeat(9), "]".repeat(9));
+    let error = at_most_ten_deep(deep).expect_err("it is eleven deep");
+    assert!(
+        matches!(error.kind(), ErrorKind::TooDeep { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
