@@ -65,7 +65,7 @@ impl Decoder {
     fn value(&self, reg: Reg, value: u8) -> String {
         let fields = match reg {
             Reg::A => fields_of_a(value.into()),
-            Reg::B => fields_of_b(value.into()),
+            Reg::B => named(RegB::from(value).flags()),
             Reg::C => fields_of_c(value.into()),
             Reg::D => named([(RegD::from(value).valid_ram_and_time(), "valid_ram_and_time")]),
             _ => return self.number(reg, value),
@@ -117,19 +117,6 @@ fn fields_of_a(a: RegA) -> Vec<String> {
     fields.push(format!("divider={:?}", a.divider()));
     fields.push(format!("rate={}", a.rate()));
     fields
-}
-
-fn fields_of_b(b: RegB) -> Vec<String> {
-    named([
-        (b.set(), "set"),
-        (b.periodic_irq(), "periodic_irq"),
-        (b.alarm_irq(), "alarm_irq"),
-        (b.update_irq(), "update_irq"),
-        (b.square_wave(), "square_wave"),
-        (b.binary(), "binary"),
-        (b.hour24(), "hour24"),
-        (b.daylight_saving(), "daylight_saving"),
-    ])
 }
 
 fn fields_of_c(c: RegC) -> Vec<String> {

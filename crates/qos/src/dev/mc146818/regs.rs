@@ -166,7 +166,7 @@ impl RegA {
 }
 
 /// Register B, index 0x0b: modes and interrupt enables [Register B].
-#[bitfield(u8)]
+#[bitfield(u8, debug = false)]
 #[derive(PartialEq, Eq)]
 pub struct RegB {
     /// DSE: daylight saving.
@@ -196,10 +196,33 @@ impl RegB {
         }
     }
 
+    /// Each bit and its name, from bit 7 down.
+    pub(super) fn flags(self) -> [(bool, &'static str); 8] {
+        [
+            (self.set(), "set"),
+            (self.periodic_irq(), "periodic_irq"),
+            (self.alarm_irq(), "alarm_irq"),
+            (self.update_irq(), "update_irq"),
+            (self.square_wave(), "square_wave"),
+            (self.binary(), "binary"),
+            (self.hour24(), "hour24"),
+            (self.daylight_saving(), "daylight_saving"),
+        ]
+    }
+
     /// With the format's two mode bits.
     #[must_use]
     pub fn with_format(self, format: Format) -> Self {
         self.with_binary(format.binary).with_hour24(format.hour24)
+    }
+}
+
+/// The bits that are set: they name test cases too, so zeros are left out.
+impl fmt::Debug for RegB {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.flags().into_iter().filter(|&(set, _)| set);
+        let names: Vec<&str> = set.map(|(_, name)| name).collect();
+        write!(f, "RegB {{{}}}", names.join(", "))
     }
 }
 
