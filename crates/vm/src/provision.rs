@@ -16,6 +16,7 @@
 //! ```
 
 mod apt;
+mod complaint;
 mod error;
 mod fetch;
 pub(crate) mod host;

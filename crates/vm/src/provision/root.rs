@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::complaint::says_full;
 use super::error::{ProvisionError, ProvisionErrorKind};
 use super::plan::Package;
 use super::progress::Progress;
@@ -178,7 +179,7 @@ impl Root<'_> {
         tools::run(command, PATIENCE)
             .map(drop)
             .map_err(|error| match error.kind() {
-                ProvisionErrorKind::Tool(_, said) if super::apt::says_full(said) => {
+                ProvisionErrorKind::Tool(_, said) if says_full(said) => {
                     ProvisionError::no_space(self.0, None)
                 }
                 _ => error,
