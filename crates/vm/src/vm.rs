@@ -26,7 +26,7 @@ use crate::process::{ExitReport, Process};
 use crate::ram::Ram;
 
 /// How long a VMM that is asked to end may take.
-const STOP_TIME: Duration = Duration::from_secs(2);
+const STOP_TIME: Duration = Duration::from_secs(10);
 /// How long a VMM that has closed its sockets may take to be gone, a core included.
 const DEATH_TIME: Duration = Duration::from_secs(5);
 /// The longest single wait for an answer, unless set.
@@ -67,7 +67,7 @@ struct Inner {
     command_line: String,
 }
 
-/// The QMP connection, opened when it is first needed: the greeting waits in the socket.
+/// The QMP connection, whose opening is finished when it is first needed.
 enum Monitor {
     Greeting(Handshake),
     Open(Qmp),
@@ -109,10 +109,14 @@ impl Vm {
         let mut session = parts.session;
         session.set_timeout(TIMEOUT);
         session.set_deadline(None);
+        // The machine is built, so its greeting is here: answered now, without waiting, it has QEMU send events from the start. An
+        // error keeps until the monitor is needed.
+        let mut monitor = Qmp::begin(parts.monitor);
+        let _ = monitor.step();
         Self(Rc::new(Inner {
             process: RefCell::new(parts.process),
             session: RefCell::new(session),
-            qmp: RefCell::new(Monitor::Greeting(Qmp::begin(parts.monitor))),
+            qmp: RefCell::new(Monitor::Greeting(monitor)),
             mapping: parts.mapping,
             regions: parts.regions,
             disks: parts

@@ -181,9 +181,9 @@ fn unwound(payload: Box<dyn Any + Send>) -> Trouble {
     let payload = match payload.downcast::<Fault>() {
         Ok(fault) => {
             let verdict = match fault.kind() {
+                FaultKind::Skip(reason) => return Trouble::new(Verdict::Skip, reason),
                 FaultKind::Died(_) => Verdict::Crash,
                 FaultKind::Hang { .. } => Verdict::Hang,
-                FaultKind::Skip(_) => Verdict::Skip,
                 _ => Verdict::Fail,
             };
             return Trouble::new(verdict, fault.to_string()).at(fault.location());

@@ -42,6 +42,16 @@ pub struct Plan {
     pub accepted_skips: Vec<String>,
 }
 
+impl Plan {
+    fn accepts(&self, reason: &str) -> bool {
+        let accepted = &self.accepted_skips;
+        accepted.is_empty()
+            || accepted
+                .iter()
+                .any(|start| reason.starts_with(start.as_str()))
+    }
+}
+
 /// How a run went.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -97,10 +107,18 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
     let started = Instant::now();
     reporter.start(plan);
     let mut summary = Summary::default();
-    let mut finish = |case: &str, place: &str, outcome: Outcome, reporter: &mut dyn Reporter| {
-        reporter.finished(case, place, &outcome);
-        summary.outcomes.push((case.to_owned(), outcome));
-    };
+    let mut finish =
+        |case: &str, place: &str, mut outcome: Outcome, reporter: &mut dyn Reporter| {
+            if outcome.verdict == Verdict::Skip && !plan.accepts(&outcome.reason) {
+                let reason = format!(
+                    "skipped for a reason that is not accepted: {}",
+                    outcome.reason
+                );
+                outcome = Outcome::without_run(Verdict::Error, reason);
+            }
+            reporter.finished(case, place, &outcome);
+            summary.outcomes.push((case.to_owned(), outcome));
+        };
 
     for misfit in &plan.misfits {
         let mut outcome = Outcome::without_run(Verdict::Error, misfit.problem.clone());
@@ -128,19 +146,7 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
         match case.decide(qemu) {
             Decision::Run => runnable.push(case),
             Decision::Skip(reason) => {
-                let accepted = plan.accepted_skips.is_empty()
-                    || plan
-                        .accepted_skips
-                        .iter()
-                        .any(|start| reason.starts_with(start.as_str()));
-                let outcome = if accepted {
-                    Outcome::without_run(Verdict::Skip, reason)
-                } else {
-                    Outcome::without_run(
-                        Verdict::Error,
-                        format!("skipped for a reason that is not accepted: {reason}"),
-                    )
-                };
+                let outcome = Outcome::without_run(Verdict::Skip, reason);
                 finish(&case.name, &place(case), outcome, reporter);
             }
         }
