@@ -47,6 +47,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// How the user called this program, for the commands that it suggests.
+fn me() -> &'static str {
+    if std::env::var_os("CARGO").is_some() {
+        "cargo run --release --"
+    } else {
+        "jig"
+    }
+}
+
 /// Says what went wrong, as the last line of a command that could not do its work.
 fn fail(error: impl std::fmt::Display) -> ExitCode {
     eprintln!("jig: {error}");

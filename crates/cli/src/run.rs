@@ -119,7 +119,8 @@ impl Arguments {
                 if !to_stdout && !summary.interrupted {
                     for (arch, count) in elsewhere {
                         println!(
-                            "not run: {count} more on {arch}: jig run --arch {arch}, or all of them: jig run --all"
+                            "not run: {count} more on {arch}: {} run --arch {arch}",
+                            crate::me()
                         );
                     }
                 }
@@ -157,7 +158,7 @@ impl Arguments {
 
     /// The command that runs one case again under the same conditions.
     fn rerun(&self) -> String {
-        let mut command = "jig run --exact".to_owned();
+        let mut command = format!("{} run --exact", crate::me());
         if let Some(qemu) = &self.qemu {
             let _ = write!(command, " --qemu {}", qemu.display());
         }

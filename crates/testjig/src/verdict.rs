@@ -89,6 +89,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the case is in error before anything of it ran: for want of a QEMU, or skipped for a reason that is not accepted.
+    pub fn is_unrun_error(&self) -> bool {
+        self.verdict == Verdict::Error && self.evidence.is_none()
+    }
+
     /// An outcome without a run behind it.
     pub fn without_run(verdict: Verdict, reason: impl Into<String>) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! The output of Rust's own test harness, for `cargo test` and what reads it.
 
+use std::collections::BTreeSet;
+
 use crate::report::{Reporter, failure};
 use crate::runner::{Plan, Summary};
 use crate::verdict::{Outcome, Verdict};
@@ -11,6 +13,7 @@ pub struct Libtest {
     /// One character a test instead of one line.
     pub quiet: bool,
     failures: String,
+    unrun: BTreeSet<String>,
     rerun: String,
 }
 
@@ -21,6 +24,7 @@ impl Libtest {
             filtered_out,
             quiet,
             failures: String::new(),
+            unrun: BTreeSet::new(),
             rerun: String::new(),
         }
     }
@@ -47,7 +51,9 @@ impl Reporter for Libtest {
         } else {
             println!("test {case} ... {word}");
         }
-        if !outcome.verdict.is_good() {
+        if outcome.is_unrun_error() {
+            self.unrun.insert(outcome.reason.clone());
+        } else if !outcome.verdict.is_good() {
             self.failures
                 .push_str(&failure(case, place, outcome, &self.rerun, false));
             self.failures.push('\n');
@@ -57,6 +63,10 @@ impl Reporter for Libtest {
     fn end(&mut self, _: &Plan, summary: &Summary) {
         if self.quiet {
             println!();
+        }
+        for reason in &self.unrun {
+            self.failures.push_str(reason);
+            self.failures.push('\n');
         }
         if !self.failures.is_empty() {
             println!("\nfailures:\n\n{}", self.failures);

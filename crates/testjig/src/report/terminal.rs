@@ -107,7 +107,10 @@ impl Reporter for Terminal {
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
         self.running.retain(|running| running != case);
-        if !outcome.verdict.is_good() {
+        if outcome.is_unrun_error() {
+            // One cause, told once: in the first lines and in the summary.
+            self.bad += 1;
+        } else if !outcome.verdict.is_good() {
             self.bad += 1;
             let text = failure(case, place, outcome, &self.rerun, self.colour);
             self.print(&format!("\n{text}\n"));
@@ -172,16 +175,24 @@ impl Terminal {
                 outcome.duration.as_secs_f64() * 1e3
             );
         }
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, outcome) in summary
-            .outcomes
-            .iter()
-            .filter(|(_, o)| o.verdict == Verdict::Skip)
-        {
-            *reasons.entry(&outcome.reason).or_default() += 1;
-        }
-        for (reason, count) in reasons {
-            let _ = writeln!(text, "  skipped {count:>6}  {reason}");
+        for (subject, counts) in [
+            (
+                "skipped",
+                (|outcome| outcome.verdict == Verdict::Skip) as fn(&Outcome) -> bool,
+            ),
+            ("error", Outcome::is_unrun_error),
+        ] {
+            let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+            for (_, outcome) in summary
+                .outcomes
+                .iter()
+                .filter(|(_, outcome)| counts(outcome))
+            {
+                *reasons.entry(&outcome.reason).or_default() += 1;
+            }
+            for (reason, count) in reasons {
+                let _ = writeln!(text, "  {subject:7} {count:>6}  {reason}");
+            }
         }
 
         let mut total = BTreeMap::new();
