@@ -323,7 +323,7 @@ impl Search<'_> {
                 },
                 Err(error) => error,
             };
-            let go_on = error.of_the_moment();
+            let go_on = error.another_suite_may_do();
             first_error = first_error.or(Some(error));
             if !go_on {
                 break;

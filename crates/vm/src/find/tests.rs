@@ -1,5 +1,7 @@
 //! The order of finding, with QEMUs of script and an archive of closures.
 
+use std::cell::RefCell;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -49,6 +51,24 @@ impl Trial {
         finder.find_in(&self.environment, &self.cache, &|_| {
             panic!("nothing was to be fetched")
         })
+    }
+
+    /// With an archive that has some suites and is updating all others.
+    fn fetch(&self, suites: &[(&str, FakeQemu)]) -> (Result<Qemu, FindError>, Vec<String>) {
+        let asked = RefCell::new(Vec::new());
+        let fetch = |suite: &Suite| {
+            asked.borrow_mut().push(suite.to_string());
+            let offer = suites.iter().find(|(name, _)| *name == suite.name());
+            let updating = || {
+                let kind = ProvisionErrorKind::MirrorMidUpdate("updating".to_owned());
+                ProvisionError::new(kind).about(&[Arch::X86_64], Some(suite))
+            };
+            let (_, fake) = offer.ok_or_else(updating)?;
+            Ok(Installed::fake(&self.cache, suite, *fake))
+        };
+        let finder = Finder::new(Arch::X86_64);
+        let found = finder.find_in(&self.environment, &self.cache, &fetch);
+        (found, asked.into_inner())
     }
 }
 
@@ -224,4 +244,85 @@ fn what_was_found_travels_as_json() {
         serde_json::from_str::<Qemu>(&json).expect("our own text"),
         qemu
     );
+}
+#[test]
+fn where_there_is_none_it_is_fetched_from_sid() {
+    let trial = Trial::new();
+    let (found, asked) = trial.fetch(&[("sid", FakeQemu::default())]);
+    let qemu = found.expect("fetched");
+    assert_eq!(asked, ["sid"]);
+    let suite = "sid".to_owned();
+    assert_eq!(qemu.origin, Origin::Provisioned { suite });
+    assert_eq!(qemu.passed_over, ["there is no qemu-system-x86_64 on PATH"]);
+    // The next run asks nobody.
+    let again = trial.find(&Finder::new(Arch::X86_64)).expect("it is there");
+    assert_eq!(again, qemu);
+    // Nor does one that names the suite.
+    let named = Finder::new(Arch::X86_64).suite(Some(Suite::sid()));
+    assert_eq!(
+        trial.find(&named).expect("it is there").program,
+        qemu.program
+    );
+}
+
+#[test]
+fn while_sid_is_being_updated_the_next_suite_with_the_accelerator_will_do() {
+    let trial = Trial::new();
+    let suites = [
+        ("testing", WITHOUT),
+        ("stable-backports", FakeQemu::default()),
+    ];
+    let (found, asked) = trial.fetch(&suites);
+    let qemu = found.expect("the third suite");
+    assert_eq!(asked, ["sid", "testing", "stable-backports"]);
+    let summary = qemu.summary();
+    assert!(
+        summary.contains("provisioned from Debian stable-backports"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("from Debian's sid: the archive is being updated"),
+        "{summary}"
+    );
+    let lacking =
+        "the provisioned one of Debian testing (QEMU 7.0.0 (fake)) has no qtest accelerator";
+    assert!(summary.contains(lacking), "{summary}");
+}
+
+#[test]
+fn where_no_suite_has_the_accelerator_the_error_is_that_of_the_first() {
+    let trial = Trial::new();
+    let (found, asked) = trial.fetch(&[("testing", WITHOUT)]);
+    let error = found.expect_err("none will do");
+    assert_eq!(asked, ["sid", "testing", "stable-backports"]);
+    let text = error.to_string();
+    let FindErrorKind::Provision { error, .. } = error.kind() else {
+        panic!("{text}");
+    };
+    let kind = error.kind();
+    assert!(
+        matches!(kind, ProvisionErrorKind::MirrorMidUpdate(_)),
+        "{text}"
+    );
+    assert!(text.contains("may lack the qtest accelerator"), "{text}");
+    // It is there now, for those whom it will do.
+    let finder = offline().without_accel_ok(true);
+    let qemu = trial.find(&finder).expect("it will do");
+    assert!(!qemu.caps.qtest_accel);
+}
+
+#[test]
+fn without_a_network_no_further_suite_is_asked() {
+    let trial = Trial::new();
+    let asked = RefCell::new(0);
+    let fetch = |_: &Suite| {
+        *asked.borrow_mut() += 1;
+        let kind = ProvisionErrorKind::NoNetwork("no route".to_owned());
+        Err(ProvisionError::new(kind))
+    };
+    let finder = Finder::new(Arch::X86_64);
+    let found = finder.find_in(&trial.environment, &trial.cache, &fetch);
+    let text = found.expect_err("no network").to_string();
+    assert!(text.contains("cannot be reached (no route)"), "{text}");
+    assert_eq!(asked.into_inner(), 1);
 }

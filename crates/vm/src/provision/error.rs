@@ -136,12 +136,19 @@ impl ProvisionError {
         self.suite.as_ref()
     }
 
-    /// Whether the archive as it is just now is to blame: another suite or another time may do.
-    pub(crate) fn of_the_moment(&self) -> bool {
-        use ProvisionErrorKind::{MirrorMidUpdate, NoPackage, NoSuite, Stalled};
+    /// Whether it is about this suite, just now or for good: another one may do.
+    pub(crate) fn another_suite_may_do(&self) -> bool {
+        use ProvisionErrorKind::{
+            MirrorMidUpdate, NoAccelerator, NoPackage, NoSuite, Stalled, Unusable,
+        };
         matches!(
             self.kind,
-            MirrorMidUpdate(_) | NoPackage(_) | NoSuite(_) | Stalled(..)
+            MirrorMidUpdate(_)
+                | NoAccelerator(_)
+                | NoPackage(_)
+                | NoSuite(_)
+                | Stalled(..)
+                | Unusable(_)
         )
     }
 

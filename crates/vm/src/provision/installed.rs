@@ -68,6 +68,34 @@ impl Installed {
         invocation.probed(Some(arch), origin, cache)
     }
 
+    /// A root whose QEMU is a script.
+    #[cfg(test)]
+    pub(crate) fn fake(cache: &Cache, suite: &Suite, fake: crate::probe::fake::FakeQemu) -> Self {
+        let directory = cache.provisioned().join(format!("{suite}-any/1"));
+        let root = directory.join(Self::ROOT);
+        let libraries = root.join("usr/lib/x");
+        fs::create_dir_all(&libraries).expect("writable");
+        fs::write(libraries.join("libc.so.6"), "").expect("writable");
+        fake.write(&libraries, "ld-x.so.2");
+        fs::create_dir(root.join("usr/bin")).expect("writable");
+        let binary = Arch::X86_64.binary_name();
+        fs::write(root.join("usr/bin").join(binary), b"\x7fELF").expect("writable");
+        let manifest = Manifest {
+            suite: suite.clone(),
+            dpkg_arch: "any".to_owned(),
+            machine: std::env::consts::ARCH.to_owned(),
+            version: "1".to_owned(),
+            time: 0,
+            source: String::new(),
+            packages: Vec::new(),
+        };
+        manifest.write(&directory).expect("writable");
+        Self {
+            directory,
+            manifest,
+        }
+    }
+
     pub(super) fn root(&self) -> PathBuf {
         self.directory.join(Self::ROOT)
     }
