@@ -1,7 +1,7 @@
 //! Nothing outlives the runner, whichever way it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -91,6 +91,11 @@ fn end_many_times(signal: Signal, rounds: u32) {
             .expect("a process id");
         kill_process(pid, signal).expect("it runs");
         runner.wait().expect("it ends");
+        let mut said = String::new();
+        let _ = runner
+            .stdout
+            .take()
+            .map(|mut stdout| stdout.read_to_string(&mut said));
 
         let deadline = Instant::now() + Duration::from_secs(5);
         while let Some(&pid) = marked(&mark).first() {
@@ -103,7 +108,7 @@ fn end_many_times(signal: Signal, rounds: u32) {
         assert_eq!(
             files_in(scratch.path()),
             Vec::<String>::new(),
-            "round {round}"
+            "round {round}: {said}"
         );
     }
 }

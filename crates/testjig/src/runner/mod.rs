@@ -5,6 +5,7 @@ mod exec;
 mod leftovers;
 mod pool;
 mod protocol;
+mod signals;
 mod worker;
 
 use std::path::PathBuf;
@@ -105,6 +106,8 @@ impl Summary {
 /// If no worker can be started at all.
 pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary> {
     let started = Instant::now();
+    // Before anything is said: who reads it may answer with a signal, and one that meets the registration itself would be lost.
+    let signals = signals::Signals::catch()?;
     reporter.start(plan);
     let mut summary = Summary::default();
     let mut finish =
@@ -151,9 +154,15 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
             }
         }
     }
-    let interrupted = pool::run(plan, &runnable, reporter, &mut |case, outcome, reporter| {
-        finish(&case.name, &place(case), outcome, reporter);
-    })?;
+    let interrupted = pool::run(
+        plan,
+        &runnable,
+        &signals,
+        reporter,
+        &mut |case, outcome, reporter| {
+            finish(&case.name, &place(case), outcome, reporter);
+        },
+    )?;
     summary.interrupted = interrupted;
     summary.duration = started.elapsed();
     reporter.end(plan, &summary);

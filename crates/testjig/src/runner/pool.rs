@@ -14,11 +14,11 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid,
 };
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::case::Case;
 use crate::report::Reporter;
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
+use crate::runner::signals::Signals;
 use crate::runner::{Plan, leftovers};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
@@ -35,20 +35,20 @@ type Finish<'a> = dyn FnMut(&Case, Outcome, &mut dyn Reporter) + 'a;
 pub(super) fn run(
     plan: &Plan,
     cases: &[&Case],
+    signals: &Signals,
     reporter: &mut dyn Reporter,
     finish: &mut Finish<'_>,
 ) -> io::Result<bool> {
     if cases.is_empty() {
         return Ok(false);
     }
-    let signals = Signals::catch()?;
     set_child_subreaper(Some(getpid()))?;
     let mut pool = Pool {
         plan,
         queue: cases.iter().copied().collect(),
         workers: Vec::new(),
     };
-    let interrupted = pool.drive(&signals, reporter, finish);
+    let interrupted = pool.drive(signals, reporter, finish);
     pool.end();
     interrupted
 }
@@ -152,7 +152,7 @@ impl Pool<'_> {
             .min()
             .unwrap_or(GRACE);
         let timeout = Timespec::try_from(next + Duration::from_millis(1)).ok();
-        let mut fds = vec![PollFd::new(&signals.pipe, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(signals.pipe(), PollFlags::IN)];
         for worker in &self.workers {
             fds.push(PollFd::from_borrowed_fd(
                 worker.channel.stream().as_fd(),
@@ -362,33 +362,4 @@ fn load() -> f64 {
         .and_then(|line| line.split(' ').next()?.parse::<f64>().ok())
         .unwrap_or(0.0);
     (load / cores).clamp(1.0, 8.0)
-}
-
-/// SIGINT, SIGTERM and SIGHUP, as bytes in a pipe that can be polled.
-struct Signals {
-    pipe: UnixStream,
-    registered: Vec<signal_hook::SigId>,
-}
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        let (pipe, writer) = UnixStream::pair()?;
-        let mut signals = Self {
-            pipe,
-            registered: Vec::new(),
-        };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let id = signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
-            signals.registered.push(id);
-        }
-        Ok(signals)
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        for id in self.registered.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
-    }
 }
