@@ -38,6 +38,7 @@ extern crate self as testjig;
 
 pub mod case;
 pub mod context;
+pub mod devices;
 pub mod find;
 pub mod graph;
 mod libtest;

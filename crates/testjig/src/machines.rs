@@ -4,9 +4,6 @@
     reason = "registration places statics in a section of their own; crates that use the macro are not asked"
 )]
 
-use testjig_qos::dev::fw_cfg::FwCfg;
-use testjig_qos::dev::i440fx::I440fx;
-use testjig_qos::dev::mc146818::Mc146818;
 use testjig_vm::{Vm, machine};
 
 macro_rules! machine {
@@ -36,39 +33,43 @@ machine! {
     /// The PC with PCI Express: Intel Q35 and ICH9. QEMU's `q35`.
     Q35
 }
-
 machine! {
-    /// The board of 64-bit Arm that exists only in QEMU: its `virt`.
+    /// The PC without PCI, whose devices sit on virtio-mmio and ISA. QEMU's `microvm`.
+    Microvm
+}
+machine! {
+    /// The board of 32- and 64-bit Arm that exists only in QEMU: its `virt`.
     ArmVirt
+}
+machine! {
+    /// The board of RISC-V that exists only in QEMU: its `virt`.
+    RiscvVirt
+}
+machine! {
+    /// The paravirtual POWER server. QEMU's `pseries`.
+    Pseries
+}
+machine! {
+    /// The s390 machine with channel I/O. QEMU's `s390-ccw-virtio`.
+    S390Ccw
+}
+machine! {
+    /// The SPARCstation 5, with SBus. QEMU's `SS-5`.
+    SparcSs5
+}
+machine! {
+    /// The PC-like Sun4u machine. QEMU's `sun4u`.
+    Sun4u
 }
 
 crate::graph!(|graph| {
     graph.machine(&machine::PC, Pc::new);
-    graph
-        .edge("i440FX", |pc: &Pc| I440fx::new(pc.vm()))
-        .describe(|| Box::new(I440fx::decoder()));
-    graph
-        .edge("mc146818rtc", |pc: &Pc| Mc146818::new(pc.vm()))
-        .describe(|| Box::new(Mc146818::decoder()));
-    graph
-        .edge("fw_cfg_io", |pc: &Pc| FwCfg::io(pc.vm()))
-        .describe(|| Box::new(FwCfg::decoder()));
-
     graph.machine(&machine::Q35, Q35::new);
-    graph
-        .edge("mc146818rtc", |pc: &Q35| Mc146818::new(pc.vm()))
-        .describe(|| Box::new(Mc146818::decoder()));
-    graph
-        .edge("fw_cfg_io", |pc: &Q35| FwCfg::io(pc.vm()))
-        .describe(|| Box::new(FwCfg::decoder()));
-
+    graph.machine(&machine::MICROVM, Microvm::new);
     graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
-    graph
-        .edge("fw_cfg_mem", |virt: &ArmVirt| {
-            FwCfg::mmio(virt.vm(), ARM_VIRT_FW_CFG)
-        })
-        .describe(|| Box::new(FwCfg::mmio_decoder(ARM_VIRT_FW_CFG)));
+    graph.machine(&machine::RISCV64_VIRT, RiscvVirt::new);
+    graph.machine(&machine::PPC64_PSERIES, Pseries::new);
+    graph.machine(&machine::S390X_CCW, S390Ccw::new);
+    graph.machine(&machine::SPARC_SS5, SparcSs5::new);
+    graph.machine(&machine::SPARC64_SUN4U, Sun4u::new);
 });
-
-/// Where `virt` has its fw_cfg registers; the device tree that QEMU hands to its guest says the same.
-pub const ARM_VIRT_FW_CFG: u64 = 0x0902_0000;

@@ -1,0 +1,14 @@
+//! Where the drivers of [`testjig_qos::dev`] sit in the graph, one file a driver.
+//!
+//! `testjig-qos` knows devices and not tests; this is the layer that says on which machines and buses they are found. A crate with a
+//! device of its own does the same with [`crate::graph!`].
+#![expect(
+    unsafe_code,
+    reason = "registration places statics in a section of their own; crates that use the macro are not asked"
+)]
+
+mod fw_cfg;
+mod i440fx;
+mod mc146818;
+
+pub use fw_cfg::ARM_VIRT_FW_CFG;
