@@ -78,6 +78,7 @@ pub struct Session<T> {
     deadline: Option<Instant>,
     /// The peer closed the connection; what it sent before was taken.
     closed: bool,
+    round_trips: u64,
 }
 
 impl<T: Transport> Session<T> {
@@ -93,6 +94,7 @@ impl<T: Transport> Session<T> {
             timeout: Duration::from_secs(10),
             deadline: None,
             closed: false,
+            round_trips: 0,
         }
     }
 
@@ -139,6 +141,17 @@ impl<T: Transport> Session<T> {
     /// What made the session unusable, if anything did.
     pub fn poison(&self) -> Option<&Error> {
         self.poison.as_ref()
+    }
+
+    /// Whether nothing is under way and nothing has failed: [`sync`](Self::sync) would return at once.
+    pub fn is_quiet(&self) -> bool {
+        self.poison.is_none() && self.receiver.failed.is_none() && self.journal().unanswered() == 0
+    }
+
+    /// How often something waited for the peer to answer all that was asked of it. What is queued travels with the next one, so this
+    /// is what an exchange costs in time, whatever its number of operations.
+    pub fn round_trips(&self) -> u64 {
+        self.round_trips
     }
 
     /// Waits until everything is sent and answered.
@@ -231,6 +244,7 @@ impl<T: Transport> Session<T> {
 
     /// Sends all, collects all replies, and reports what failed.
     fn collect(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        self.round_trips += u64::from(self.journal().unanswered() > 0);
         self.pump(sink, 0, 0)?;
         match self.receiver.failed.take() {
             None => Ok(()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use testjig::prelude::*;
 use testjig::qos::dev::mc146818::Mc146818;
+use testjig::qos::mem::GuestAlloc;
 use testjig::vm::{MachineType, Pin, machine};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,6 +109,65 @@ fn exits(_vm: &Vm) {
 #[testjig::test(on = Pc)]
 fn aborts(_vm: &Vm) {
     std::process::abort();
+}
+
+#[testjig::test(on = Pc)]
+fn keeps_its_guest_memory_in_order(vm: &Vm) {
+    let alloc = GuestAlloc::of(vm);
+    let buf = alloc.copy_of(b"all of it, to the last byte");
+    assert_eq!(buf.to_vec(), b"all of it, to the last byte");
+    buf.free();
+    drop(alloc.buf(4096));
+}
+
+#[testjig::test(on = Pc)]
+fn leaks_a_guest_buffer(vm: &Vm) {
+    let buf = GuestAlloc::of(vm).buf(300);
+    std::mem::forget(buf);
+}
+
+#[testjig::test(on = Pc)]
+fn frees_a_guest_buffer_twice(vm: &Vm) {
+    let alloc = GuestAlloc::of(vm);
+    let addr = alloc.buf(300).into_addr();
+    alloc.free(addr);
+    alloc.free(addr);
+}
+
+#[testjig::test(on = Pc)]
+fn frees_what_it_never_had(vm: &Vm) {
+    GuestAlloc::of(vm).free(0x1234);
+}
+
+#[testjig::test(on = Pc)]
+fn overruns_a_guest_buffer(vm: &Vm) {
+    let buf = GuestAlloc::of(vm).buf(300);
+    vm.write_mem(buf.addr() + 298, b"four");
+}
+
+#[testjig::test(on = Pc)]
+fn underruns_a_guest_buffer_and_frees_it(vm: &Vm) {
+    let buf = GuestAlloc::of(vm).buf(300);
+    vm.ram().write(buf.addr() - 2, b"two");
+    buf.free();
+}
+
+#[testjig::test(on = Pc)]
+fn writes_into_a_guest_buffer_after_it_is_dropped(vm: &Vm) {
+    let addr = GuestAlloc::of(vm).buf(300).addr();
+    vm.writeb(addr + 7, 0x5a);
+}
+
+#[testjig::test(on = Pc)]
+fn writes_beyond_a_guest_buffer_by_its_own_methods(vm: &Vm) {
+    GuestAlloc::of(vm).buf(300).write(298, b"four");
+}
+
+#[testjig::test(on = Pc)]
+fn asserts_with_an_overrun_guest_buffer(vm: &Vm) {
+    let buf = GuestAlloc::of(vm).buf(300);
+    vm.ram().write(buf.addr() + 298, b"four");
+    assert_eq!(buf.read_le::<u8>(299), 0, "the buffer was written");
 }
 
 struct PanicsInDrop;

@@ -162,6 +162,126 @@ fn a_process_left_behind_is_a_leak_and_is_ended() {
     );
 }
 
+/// The line of a planted test, so many behind its head.
+fn line_in(test: &str, line: usize) -> String {
+    let source = include_str!("../src/planted.rs");
+    let head = format!("fn {test}(");
+    let index = source.lines().position(|line| line.starts_with(&head));
+    format!("planted.rs:{}", index.expect("it is there") + 1 + line)
+}
+
+#[test]
+fn guest_memory_in_order_is_no_failure() {
+    let run = beside_a_passing_one("keeps_its_guest_memory_in_order");
+    let record = run.case("keeps_its_guest_memory_in_order");
+    assert_eq!(record.text("verdict"), "PASS", "{}", record.text("reason"));
+}
+
+#[test]
+fn a_guest_buffer_that_is_not_freed_is_a_leak_with_size_and_origin() {
+    let test = "leaks_a_guest_buffer";
+    let run = beside_a_passing_one(test);
+    let record = run.case(test);
+    expect(record, "LEAK", "leak: guest buffer of 300 bytes at 0x");
+    assert!(record.evidence("place").ends_with(&line_in(test, 1)));
+}
+
+#[test]
+fn a_double_free_names_the_block_and_its_first_end() {
+    let test = "frees_a_guest_buffer_twice";
+    let run = beside_a_passing_one(test);
+    let record = run.case(test);
+    expect(
+        record,
+        "FAIL",
+        "double free: of a guest buffer of 300 bytes at 0x",
+    );
+    let message = record.evidence("message");
+    assert!(message.contains(&format!(
+        "allocated at crates/selftest/src/{}",
+        line_in(test, 2)
+    )));
+    assert!(message.contains(&format!(
+        "freed at crates/selftest/src/{}",
+        line_in(test, 3)
+    )));
+    assert!(record.evidence("place").ends_with(&line_in(test, 4)));
+}
+
+#[test]
+fn a_free_of_nothing_is_refused() {
+    expect(
+        beside_a_passing_one("frees_what_it_never_had").case("frees_what_it_never_had"),
+        "FAIL",
+        "no guest buffer begins there",
+    );
+}
+
+#[test]
+fn an_overrun_names_the_byte_and_the_block() {
+    let test = "overruns_a_guest_buffer";
+    let run = beside_a_passing_one(test);
+    expect(
+        run.case(test),
+        "FAIL",
+        "overrun: byte 1 behind the end of a guest buffer of 300 bytes at 0x",
+    );
+    assert!(run.case(test).evidence("message").contains("with 0x75"));
+    assert!(
+        run.case(test)
+            .evidence("place")
+            .ends_with(&line_in(test, 1))
+    );
+}
+
+#[test]
+fn an_underrun_is_found_when_the_block_is_freed() {
+    let test = "underruns_a_guest_buffer_and_frees_it";
+    let run = beside_a_passing_one(test);
+    expect(
+        run.case(test),
+        "FAIL",
+        "underrun: byte 1 before the start of a guest buffer of 300 bytes at 0x",
+    );
+    assert!(
+        run.case(test)
+            .evidence("place")
+            .ends_with(&line_in(test, 3))
+    );
+}
+
+#[test]
+fn a_write_after_free_is_a_use_after_free() {
+    let test = "writes_into_a_guest_buffer_after_it_is_dropped";
+    let run = beside_a_passing_one(test);
+    expect(
+        run.case(test),
+        "FAIL",
+        "use after free: byte 0x7 of a guest buffer of 300 bytes at 0x",
+    );
+    assert!(run.case(test).evidence("message").contains("with 0x5a"));
+}
+
+#[test]
+fn an_access_beyond_a_guest_buffer_is_refused_where_it_is_made() {
+    let test = "writes_beyond_a_guest_buffer_by_its_own_methods";
+    let run = beside_a_passing_one(test);
+    expect(run.case(test), "FAIL", "4 bytes at offset 0x12a");
+    assert!(
+        run.case(test)
+            .evidence("place")
+            .ends_with(&line_in(test, 1))
+    );
+}
+
+#[test]
+fn damaged_memory_is_evidence_of_another_failure() {
+    let test = "asserts_with_an_overrun_guest_buffer";
+    let run = beside_a_passing_one(test);
+    expect(run.case(test), "FAIL", "the buffer was written");
+    assert!(run.case(test).evidence("facts").contains("overrun: byte 1"));
+}
+
 #[test]
 fn a_test_that_exits_fails_and_the_next_one_runs() {
     expect(
@@ -249,5 +369,5 @@ fn all_of_them_together_get_a_verdict_each() {
         "planted::passes",
         "planted::leaves",
     ]);
-    assert_eq!(run.len(), 11, "{}", run.stderr);
+    assert_eq!(run.len(), 12, "{}", run.stderr);
 }

@@ -37,6 +37,11 @@ impl Ram {
         self.vm.regions()
     }
 
+    /// Whether the memory is mapped here, so that nothing of an access travels.
+    pub fn is_mapped(&self) -> bool {
+        self.vm.mapping().is_some()
+    }
+
     /// Whether these bytes are all plain RAM.
     pub fn contains(&self, addr: u64, len: u64) -> bool {
         self.find(addr, len).is_some()

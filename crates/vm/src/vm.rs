@@ -1,6 +1,8 @@
 //! [`Vm`]: a running machine, as tests use it.
 
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -58,6 +60,7 @@ struct Inner {
     disks: Vec<(String, Rc<File>)>,
     channels: Vec<(String, Rc<OwnedFd>, bool)>,
     intercepted: RefCell<Option<Pin>>,
+    extensions: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     /// What the virtual clock shows, if that is known.
     now: Cell<Option<u64>>,
     deadline: Cell<Option<Instant>>,
@@ -130,6 +133,7 @@ impl Vm {
                 .map(|(id, fd, messages)| (id, Rc::new(fd), messages))
                 .collect(),
             intercepted: RefCell::default(),
+            extensions: RefCell::default(),
             now: Cell::new(Some(0)),
             deadline: Cell::new(None),
             timeout: Cell::new(TIMEOUT),
@@ -503,6 +507,41 @@ impl Vm {
         // It may move the clock in ways that are not seen from here.
         self.0.now.set(None);
         with(&mut self.0.session.borrow_mut())
+    }
+
+    /// What a layer above keeps for this machine: one value a type, made when it is first asked for, shared by all clones.
+    ///
+    /// The value lives as long as the machine, so it must not hold a `Vm`.
+    pub fn extension<T: 'static>(&self, make: impl FnOnce(&Self) -> T) -> Rc<T> {
+        if let Some(value) = self.find_extension() {
+            return value;
+        }
+        // Not under a borrow: `make` may ask for other extensions.
+        let value = Rc::new(make(self));
+        let mut extensions = self.0.extensions.borrow_mut();
+        extensions.insert(TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>);
+        value
+    }
+
+    /// The [`extension`](Self::extension) of this type, if there is one already.
+    pub fn find_extension<T: 'static>(&self) -> Option<Rc<T>> {
+        let value = self
+            .0
+            .extensions
+            .borrow()
+            .get(&TypeId::of::<T>())
+            .cloned()?;
+        value.downcast().ok()
+    }
+
+    /// Whether nothing is queued and nothing has failed: a barrier now waits for nothing and can't unwind.
+    pub fn is_quiet(&self) -> bool {
+        self.0.session.borrow().is_quiet()
+    }
+
+    /// How often the machine was waited for so far; operations without an answer travel with others.
+    pub fn round_trips(&self) -> u64 {
+        self.0.session.borrow().round_trips()
     }
 
     /// Looks at what was done and what happened, without waiting for anything.

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
+use testjig_qos::mem::{GuestAlloc, MemoryFault};
 use testjig_vm::{
     ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm,
 };
@@ -97,10 +98,21 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
         Ok(Err(error)) => Some(returned(error.as_ref())),
         Err(payload) => Some(unwound(payload)),
     };
+    let memory = vm.as_ref().map(guest_memory).unwrap_or_default();
+    if trouble.is_none() {
+        trouble = misused(&memory);
+    }
 
     let evidence = match (&trouble, &vm) {
         (Some(trouble), Some(vm)) if trouble.verdict != Verdict::Skip => {
-            evidence::collect(vm, case, request.log.as_deref())
+            let mut evidence = evidence::collect(vm, case, request.log.as_deref());
+            if !memory.is_empty() {
+                evidence.facts.push(Fact {
+                    subject: "memory".to_owned(),
+                    lines: memory.iter().map(ToString::to_string).collect(),
+                });
+            }
+            evidence
         }
         _ => Evidence::default(),
     };
@@ -205,6 +217,32 @@ fn text_of(payload: &dyn Any) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "the test unwound with a payload that is no text".to_owned())
+}
+
+/// What the test did wrong with guest memory, as far as its machine still answers.
+fn guest_memory(vm: &Vm) -> Vec<MemoryFault> {
+    if !vm.is_alive() {
+        return Vec::new();
+    }
+    guarded(|| GuestAlloc::faults(vm)).unwrap_or_default()
+}
+
+/// A test that did well but for guest memory.
+fn misused(faults: &[MemoryFault]) -> Option<Trouble> {
+    // What damaged the machine's memory comes before what only stayed.
+    let (leaks, damage): (Vec<_>, Vec<_>) = faults.iter().partition(|fault| fault.is_leak());
+    let first = damage.first().or(leaks.first())?;
+    let verdict = if damage.is_empty() {
+        Verdict::Leak
+    } else {
+        Verdict::Fail
+    };
+    let lines: Vec<String> = damage
+        .iter()
+        .chain(&leaks)
+        .map(ToString::to_string)
+        .collect();
+    Some(Trouble::new(verdict, lines.join("\n")).at(first.allocated()))
 }
 
 /// A machine that served the test well and then ended badly.
