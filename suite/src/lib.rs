@@ -2,4 +2,5 @@
 
 mod fw_cfg;
 mod i440fx;
+mod ide;
 mod rtc;

@@ -1,5 +1,6 @@
 //! Device drivers, one module a device, named as its data sheet names it.
 
+pub mod ata;
 pub mod fw_cfg;
 pub mod i440fx;
 pub mod ioapic;
