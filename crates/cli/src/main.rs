@@ -3,6 +3,8 @@
 mod clean;
 mod doctor;
 mod list;
+mod merge;
+mod reports;
 mod run;
 mod setup;
 
@@ -23,9 +25,11 @@ struct Jig {
 #[derive(Subcommand)]
 enum Command {
     /// Run the tests
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// List the tests; starts no QEMU
     List(list::Arguments),
+    /// Make one report of the records of several runs
+    Merge(merge::Arguments),
     /// Say what was found on this machine, and what to do about what was not
     Doctor(doctor::Arguments),
     /// Fetch a QEMU ahead of need
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
     match Jig::parse().command {
         Command::Run(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
+        Command::Merge(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),

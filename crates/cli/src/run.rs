@@ -1,9 +1,9 @@
 //! `jig run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,13 +11,16 @@ use std::time::Duration;
 use clap::Args;
 use testjig::case::{Case, Cases};
 use testjig::find::{self, Wish};
-use testjig::report::{All, JsonLines, Reporter, Terminal};
+use testjig::history::History;
+use testjig::order::{self, Partition};
+use testjig::report::{All, Record};
 use testjig::runner::{self, Plan};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
 use crate::fail;
 use crate::list::Selection;
+use crate::reports::Reports;
 
 /// Exit status: 0 all good; 1 a test did not pass; 2 wrong usage; 4 nothing ran; 5 a set-up failed, for instance no QEMU could be had;
 /// 130 interrupted.
@@ -44,6 +47,21 @@ pub(crate) struct Arguments {
     /// Fetch nothing
     #[arg(long)]
     offline: bool,
+    /// Only cases that did not end well when they last ran here
+    #[arg(long)]
+    last_failed: bool,
+    /// Only part M of N, the same on every machine: 3/8
+    #[arg(long, value_name = "M/N")]
+    partition: Option<Partition>,
+    /// The record of an earlier run (--json), the same on every machine: its times balance the partitions
+    #[arg(long, value_name = "RECORD", requires = "partition")]
+    timings: Option<PathBuf>,
+    /// Run the cases in an order drawn from this number
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
+    /// Run each case this many times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    repeat: usize,
     /// How many cases run at once [default: as many as there are cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
@@ -53,9 +71,11 @@ pub(crate) struct Arguments {
     /// Give passing cases a line too
     #[arg(short, long)]
     verbose: bool,
-    /// Write the results as JSON lines into this file, or to standard output with "-"
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
+    /// Keep the timelines of cases that pass, too, for the JSON and the HTML report
+    #[arg(long, help_heading = "Reports")]
+    timelines: bool,
     /// Let tests write to the terminal as they run
     #[arg(long)]
     show_output: bool,
@@ -83,26 +103,27 @@ impl Arguments {
         if cases.is_empty() {
             return self.selection.nothing_selected(all);
         }
-        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-        let to_stdout = self
-            .json
-            .as_ref()
-            .is_some_and(|path| path.as_os_str() == "-");
-        match &self.json {
-            Some(_) if to_stdout => {
-                reporters.push(Box::new(JsonLines::new(io::stdout())));
-            }
-            Some(path) => match File::create(path) {
-                Ok(file) => {
-                    reporters.push(Box::new(Terminal::new(self.verbose)));
-                    reporters.push(Box::new(JsonLines::new(file)));
-                }
-                Err(error) => {
-                    return fail(format_args!("failed to create {}: {error}", path.display()));
-                }
-            },
-            None => reporters.push(Box::new(Terminal::new(self.verbose))),
+        let history = History::open("jig");
+        let cases = match self.arranged(cases, &history) {
+            Ok(cases) => cases,
+            Err(error) => return fail(error),
+        };
+        if self.last_failed && cases.is_empty() {
+            println!("none of the selected cases failed when it last ran here");
+            return ExitCode::SUCCESS;
         }
+        if self.reports.of_one_case() && cases.len() != 1 {
+            return fail(format_args!(
+                "--vcd and --trace are of one case, and {} are selected: name one with --exact",
+                cases.len()
+            ));
+        }
+        let mut reporters = match self.reports.open(self.verbose) {
+            Ok(reporters) => reporters,
+            Err(error) => return fail(error),
+        };
+        reporters.push(Box::new(history));
+        let to_stdout = self.reports.to_stdout();
         let plan = Plan {
             qemus: find::for_cases(&cases, &wish),
             cases,
@@ -113,6 +134,7 @@ impl Arguments {
             show_output: self.show_output,
             rerun: self.rerun(),
             accepted_skips: self.accept_skip,
+            timelines: self.timelines || self.reports.of_one_case(),
         };
         match runner::run(&plan, &mut All(reporters)) {
             Ok(summary) => {
@@ -138,6 +160,35 @@ impl Arguments {
             }
             Err(error) => fail(format_args!("failed to run the tests: {error}")),
         }
+    }
+
+    /// The part of the cases that this run takes, in its order.
+    fn arranged(&self, mut cases: Vec<Case>, history: &History) -> Result<Vec<Case>, String> {
+        if let Some(partition) = self.partition {
+            let mut lengths = HashMap::new();
+            if let Some(path) = &self.timings {
+                let record = File::open(path)
+                    .map_err(|error| error.to_string())
+                    .and_then(|file| {
+                        Record::read(BufReader::new(file)).map_err(|error| error.to_string())
+                    })
+                    .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+                let ran = record.cases.into_iter();
+                lengths.extend(ran.map(|(name, _, outcome)| (name, outcome.duration)));
+            }
+            cases = partition.of(cases, |name| lengths.get(name).copied());
+        }
+        if self.last_failed {
+            cases.retain(|case| history.failed(&case.name));
+        }
+        let once = cases.clone();
+        for _ in 1..self.repeat {
+            cases.extend(once.iter().cloned());
+        }
+        if let Some(seed) = self.shuffle {
+            order::shuffle(&mut cases, seed);
+        }
+        Ok(cases)
     }
 
     /// The cases of one architecture, unless several were asked for, and how many there are of the others: a bare run is the

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         show_output: false,
         rerun: "planted".to_owned(),
         accepted_skips: Vec::new(),
+        timelines: false,
     };
     match runner::run(&plan, &mut JsonLines::new(io::stdout())) {
         Ok(summary) => ExitCode::from(summary.exit_status()),

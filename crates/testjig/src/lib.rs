@@ -41,13 +41,16 @@ pub mod context;
 pub mod devices;
 pub mod find;
 pub mod graph;
+pub mod history;
 mod libtest;
 pub mod machines;
+pub mod order;
 pub mod qemus;
 pub mod records;
 pub mod registry;
 pub mod report;
 pub mod runner;
+pub mod timeline;
 pub mod verdict;
 
 pub use testjig_qmp as qmp;

@@ -97,6 +97,7 @@ pub fn main() -> ExitCode {
         show_output: arguments.nocapture,
         rerun: rerun(),
         accepted_skips: Vec::new(),
+        timelines: false,
     };
     let quiet = arguments.quiet || arguments.format == Format::Terse;
     let mut reporter = Libtest::new(filtered_out, quiet);

@@ -1,7 +1,6 @@
 //! The QEMUs of a run: one an architecture, found or fetched before the first case, or the reason why there is none.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use testjig_vm::{Arch, Qemu};
@@ -35,18 +34,11 @@ impl Qemus {
         self.by_arch.values().flatten()
     }
 
-    /// One line each: what was chosen and why, or what is missing.
-    pub fn summary(&self) -> String {
-        let mut text = String::new();
-        for (arch, qemu) in &self.by_arch {
-            match qemu {
-                Ok(qemu) => text.push_str(&qemu.summary()),
-                Err(reason) => {
-                    let _ = write!(text, "no QEMU for {arch}: {reason}");
-                }
-            }
-            text.push('\n');
-        }
-        text
+    /// What is missing, one line an architecture.
+    pub fn missing(&self) -> impl Iterator<Item = String> {
+        self.by_arch.iter().filter_map(|(arch, qemu)| match qemu {
+            Ok(_) => None,
+            Err(reason) => Some(format!("no QEMU for {arch}: {reason}")),
+        })
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::Timeline;
+
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -84,8 +86,12 @@ pub struct Outcome {
     pub launch: Duration,
     /// Operations on the wire.
     pub operations: u64,
+    /// Version of the QEMU that it ran on; empty if it did not run.
+    pub qemu: String,
     /// The evidence, for every verdict that is not good.
     pub evidence: Option<Evidence>,
+    /// What was done to the machine: for every verdict that is not good, and for all where the run keeps timelines.
+    pub timeline: Option<Timeline>,
 }
 
 impl Outcome {
@@ -102,7 +108,9 @@ impl Outcome {
             duration: Duration::ZERO,
             launch: Duration::ZERO,
             operations: 0,
+            qemu: String::new(),
             evidence: None,
+            timeline: None,
         }
     }
 }

@@ -1,12 +1,15 @@
-//! JSON lines: one object an event, for tools. The schema is in the book, page "Reports".
+//! JSON lines: one object an event, for tools, and for [`Record`] to read back. The schema is in the book, page "JSON lines".
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
-use serde::Serialize;
-use testjig_vm::Arch;
+use serde::{Deserialize, Serialize};
 
-use crate::report::Reporter;
-use crate::runner::{Plan, Summary};
+use crate::report::{Reporter, Start};
+use crate::runner::Summary;
+use crate::timeline::Timeline;
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 /// Writes a run as JSON lines.
@@ -15,39 +18,38 @@ pub struct JsonLines<W> {
     failed: Option<io::Error>,
 }
 
-#[derive(Serialize)]
+/// One line.
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Event<'a> {
-    Start {
-        version: &'static str,
-        qemus: Vec<QemuFacts>,
-        cases: usize,
-        jobs: usize,
-    },
-    Case {
-        name: &'a str,
-        place: &'a str,
-        verdict: Verdict,
-        #[serde(skip_serializing_if = "str::is_empty")]
-        reason: &'a str,
-        seconds: f64,
-        launch_seconds: f64,
-        operations: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        evidence: Option<&'a Evidence>,
-    },
+enum Event {
+    Start(Start),
+    Case(Box<CaseLine>),
     End {
         seconds: f64,
         interrupted: bool,
-        counts: serde_json::Map<String, serde_json::Value>,
+        counts: BTreeMap<String, usize>,
     },
+    /// From a later version.
+    #[serde(other)]
+    Unknown,
 }
 
-#[derive(Serialize)]
-struct QemuFacts {
-    arch: Arch,
-    version: String,
-    summary: String,
+#[derive(Serialize, Deserialize)]
+struct CaseLine {
+    name: String,
+    place: String,
+    verdict: Verdict,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    reason: String,
+    seconds: f64,
+    launch_seconds: f64,
+    operations: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    qemu: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeline: Option<Timeline>,
 }
 
 impl<W: Write> JsonLines<W> {
@@ -56,7 +58,7 @@ impl<W: Write> JsonLines<W> {
         Self { to, failed: None }
     }
 
-    fn write(&mut self, event: &Event<'_>) {
+    fn write(&mut self, event: &Event) {
         if self.failed.is_some() {
             return;
         }
@@ -72,45 +74,114 @@ impl<W: Write> JsonLines<W> {
 }
 
 impl<W: Write> Reporter for JsonLines<W> {
-    fn start(&mut self, plan: &Plan) {
-        self.write(&Event::Start {
-            version: env!("CARGO_PKG_VERSION"),
-            qemus: plan
-                .qemus
-                .iter()
-                .map(|qemu| QemuFacts {
-                    arch: qemu.arch,
-                    version: qemu.version.to_string(),
-                    summary: qemu.summary(),
-                })
-                .collect(),
-            cases: plan.cases.len(),
-            jobs: plan.jobs,
-        });
+    fn start(&mut self, start: &Start) {
+        self.write(&Event::Start(start.clone()));
     }
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
-        self.write(&Event::Case {
-            name: case,
-            place,
+        self.write(&Event::Case(Box::new(CaseLine {
+            name: case.to_owned(),
+            place: place.to_owned(),
             verdict: outcome.verdict,
-            reason: &outcome.reason,
+            reason: outcome.reason.clone(),
             seconds: outcome.duration.as_secs_f64(),
             launch_seconds: outcome.launch.as_secs_f64(),
             operations: outcome.operations,
-            evidence: outcome.evidence.as_ref(),
-        });
+            qemu: outcome.qemu.clone(),
+            evidence: outcome.evidence.clone(),
+            timeline: outcome.timeline.clone(),
+        })));
     }
 
-    fn end(&mut self, _: &Plan, summary: &Summary) {
-        let counts = Verdict::ALL
-            .iter()
-            .map(|&verdict| (verdict.to_string(), summary.count(verdict).into()))
-            .collect();
+    fn end(&mut self, summary: &Summary) {
         self.write(&Event::End {
             seconds: summary.duration.as_secs_f64(),
             interrupted: summary.interrupted,
-            counts,
+            counts: Verdict::ALL
+                .iter()
+                .map(|&verdict| (verdict.to_string(), summary.count(verdict)))
+                .collect(),
         });
+    }
+}
+
+/// A run that was written as JSON lines.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// How it began.
+    pub start: Start,
+    /// Its cases in the order in which they ended: name, place, outcome.
+    pub cases: Vec<(String, String, Outcome)>,
+    /// How long it took; `None` if the record ends before the run did.
+    pub duration: Option<Duration>,
+    /// Whether a signal ended it early.
+    pub interrupted: bool,
+}
+
+impl Record {
+    /// Reads a record back. Events and fields of later versions are passed over.
+    ///
+    /// # Errors
+    /// At the first line that is no event of such a record, with its number.
+    pub fn read(from: impl BufRead) -> Result<Self, RecordError> {
+        let mut record = Self::default();
+        for (nr, line) in (1..).zip(from.lines()) {
+            let event = line
+                .and_then(|line| serde_json::from_str(&line).map_err(io::Error::from))
+                .map_err(|source| RecordError { line: nr, source })?;
+            match event {
+                Event::Start(start) => record.start = start,
+                Event::Case(case) => {
+                    let outcome = Outcome {
+                        verdict: case.verdict,
+                        reason: case.reason,
+                        duration: seconds(case.seconds),
+                        launch: seconds(case.launch_seconds),
+                        operations: case.operations,
+                        qemu: case.qemu,
+                        evidence: case.evidence,
+                        timeline: case.timeline,
+                    };
+                    record.cases.push((case.name, case.place, outcome));
+                }
+                Event::End {
+                    seconds: duration,
+                    interrupted,
+                    ..
+                } => {
+                    record.duration = Some(seconds(duration));
+                    record.interrupted = interrupted;
+                }
+                Event::Unknown => {}
+            }
+        }
+        Ok(record)
+    }
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// A line that is no event of a recorded run.
+#[derive(Debug)]
+pub struct RecordError {
+    line: usize,
+    source: io::Error,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {} is not of a run's record (what `jig run --json FILE` writes): {}",
+            self.line, self.source
+        )
+    }
+}
+
+impl std::error::Error for RecordError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::report::{Reporter, failure};
-use crate::runner::{Plan, Summary};
+use crate::report::{Reporter, Start, failure};
+use crate::runner::Summary;
 use crate::verdict::{Outcome, Verdict};
 
 /// Reports as Rust's own test harness does.
@@ -31,9 +31,9 @@ impl Libtest {
 }
 
 impl Reporter for Libtest {
-    fn start(&mut self, plan: &Plan) {
-        self.rerun.clone_from(&plan.rerun);
-        let count = plan.cases.len() + plan.misfits.len();
+    fn start(&mut self, start: &Start) {
+        self.rerun.clone_from(&start.rerun);
+        let count = start.cases;
         println!(
             "\nrunning {count} test{}",
             if count == 1 { "" } else { "s" }
@@ -60,7 +60,7 @@ impl Reporter for Libtest {
         }
     }
 
-    fn end(&mut self, _: &Plan, summary: &Summary) {
+    fn end(&mut self, summary: &Summary) {
         if self.quiet {
             println!();
         }

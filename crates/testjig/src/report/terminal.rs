@@ -8,8 +8,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Style};
 
-use crate::report::{Reporter, failure, render};
-use crate::runner::{Plan, Summary};
+use crate::report::{Reporter, Start, failure, render};
+use crate::runner::Summary;
 use crate::verdict::{Outcome, Verdict};
 
 /// How many of the slowest cases the summary names.
@@ -81,18 +81,24 @@ fn colour_wanted() -> bool {
 }
 
 impl Reporter for Terminal {
-    fn start(&mut self, plan: &Plan) {
-        self.rerun.clone_from(&plan.rerun);
-        let workers = plan.jobs.min(plan.cases.len()).max(1);
-        self.print(&format!(
-            "{}{} case{} on {workers} worker{}\n",
-            plan.qemus.summary(),
-            plan.cases.len(),
-            plural(plan.cases.len()),
+    fn start(&mut self, start: &Start) {
+        self.rerun.clone_from(&start.rerun);
+        let mut text = String::new();
+        let chosen = start.qemus.iter().map(|qemu| &qemu.summary);
+        for line in chosen.chain(&start.missing) {
+            let _ = writeln!(text, "{line}");
+        }
+        let workers = start.jobs.min(start.cases).max(1);
+        let _ = writeln!(
+            text,
+            "{} case{} on {workers} worker{}",
+            start.cases,
+            plural(start.cases),
             plural(workers),
-        ));
+        );
+        self.print(&text);
         if io::stderr().is_terminal() && io::stdout().is_terminal() {
-            let bar = ProgressBar::new(plan.cases.len() as u64);
+            let bar = ProgressBar::new(start.cases as u64);
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {wide_msg}")
                 .expect("the template is well-formed");
             bar.set_style(style);
@@ -132,7 +138,7 @@ impl Reporter for Terminal {
         self.show_running();
     }
 
-    fn end(&mut self, _: &Plan, summary: &Summary) {
+    fn end(&mut self, summary: &Summary) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -1,14 +1,14 @@
 //! Evidence: the state of machine and devices after a test that did not pass, from the journal alone, so that a dead machine speaks too.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use testjig_qtest::{Edge, Entry, Journal};
+use testjig_qtest::{Edge, Journal};
 use testjig_vm::Vm;
 
 use crate::case::Case;
 use crate::graph::Graph;
+use crate::timeline::{Op, Timeline};
 use crate::verdict::{Evidence, Fact};
 
 /// How many of the last operations the report shows; the log has those that the journal still holds.
@@ -17,23 +17,14 @@ const LAST: usize = 8;
 const EDGES: usize = 6;
 
 /// Collects what is known, and writes the long form into `log`.
-pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
+pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> (Evidence, Timeline) {
     let mut decoders = Graph::get().decoders(&case.path);
+    let timeline = vm.with_journal(|journal| Timeline::of(journal, &mut decoders));
     let mut evidence = Evidence {
         stderr: vm.stderr(),
+        facts: vm.with_journal(interrupts),
         ..Evidence::default()
     };
-    let operations = vm.with_journal(|journal| {
-        let mut operations = Vec::with_capacity(journal.entries().len());
-        for entry in journal.entries() {
-            let decoded = decoders
-                .iter_mut()
-                .find_map(|decoder| decoder.observe(entry));
-            operations.push(line(entry, decoded));
-        }
-        evidence.facts.extend(interrupts(journal));
-        operations
-    });
     for decoder in &decoders {
         let state = decoder.state();
         if !state.is_empty() {
@@ -42,6 +33,7 @@ pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
                 .push(Fact::new(decoder.name(), state.join("  ")));
         }
     }
+    let operations: Vec<String> = timeline.ops().map(Op::line).collect();
     let last = &operations[operations.len().saturating_sub(LAST)..];
     if !last.is_empty() {
         evidence.facts.push(Fact {
@@ -54,21 +46,13 @@ pub(super) fn collect(vm: &Vm, case: &Case, log: Option<&Path>) -> Evidence {
             .ok()?
             .then(|| log.to_owned())
     });
-    evidence
+    (evidence, timeline)
 }
 
-fn line(entry: &Entry, decoded: Option<String>) -> String {
-    let mut line = entry.command.to_string();
-    if let Some(reply) = &entry.reply {
-        let reply = reply.to_string();
-        if !reply.is_empty() && reply != "OK" {
-            let _ = write!(line, " → {reply}");
-        }
-    }
-    if let Some(decoded) = decoded {
-        let _ = write!(line, "   {decoded}");
-    }
-    line
+/// What a test did to its machine.
+pub(super) fn timeline(vm: &Vm, case: &Case) -> Timeline {
+    let mut decoders = Graph::get().decoders(&case.path);
+    vm.with_journal(|journal| Timeline::of(journal, &mut decoders))
 }
 
 /// A fact for each interrupt line that moved, and one that says so if none did.

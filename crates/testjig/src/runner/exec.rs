@@ -103,18 +103,21 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
         trouble = misused(&memory);
     }
 
-    let evidence = match (&trouble, &vm) {
+    let (evidence, timeline) = match (&trouble, &vm) {
         (Some(trouble), Some(vm)) if trouble.verdict != Verdict::Skip => {
-            let mut evidence = evidence::collect(vm, case, request.log.as_deref());
+            let (mut evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
             if !memory.is_empty() {
                 evidence.facts.push(Fact {
                     subject: "memory".to_owned(),
                     lines: memory.iter().map(ToString::to_string).collect(),
                 });
             }
-            evidence
+            (evidence, Some(timeline))
         }
-        _ => Evidence::default(),
+        (_, Some(vm)) if request.timelines => {
+            (Evidence::default(), Some(evidence::timeline(vm, case)))
+        }
+        _ => (Evidence::default(), None),
     };
     let operations = vm.as_ref().map_or(0, Vm::operations);
     if let Some(vm) = vm {
@@ -133,6 +136,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
         None => Outcome {
             launch: launched,
             operations,
+            timeline,
             ..Outcome::without_run(Verdict::Pass, "")
         },
         Some(trouble) => {
@@ -140,6 +144,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
             Outcome {
                 launch: launched,
                 operations,
+                timeline,
                 evidence: (trouble.verdict != Verdict::Skip).then(|| Evidence {
                     place: trouble.place.or_else(|| Some(place(case))),
                     message: trouble.message.clone(),

@@ -11,9 +11,11 @@ mod worker;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use testjig_vm::Qemu;
+
 use crate::case::{Case, Decision, Misfit};
 use crate::qemus::Qemus;
-use crate::report::Reporter;
+use crate::report::{QemuFacts, Reporter, Start};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 pub(crate) use worker::serve;
@@ -41,9 +43,30 @@ pub struct Plan {
     pub rerun: String,
     /// If not empty: the only reasons for which a case may be skipped, each the beginning of one.
     pub accepted_skips: Vec<String>,
+    /// Whether cases that pass keep their timelines, too.
+    pub timelines: bool,
 }
 
 impl Plan {
+    fn start(&self) -> Start {
+        Start {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            qemus: self
+                .qemus
+                .iter()
+                .map(|qemu| QemuFacts {
+                    arch: qemu.arch,
+                    version: version(qemu),
+                    summary: qemu.summary(),
+                })
+                .collect(),
+            missing: self.qemus.missing().collect(),
+            cases: self.cases.len() + self.misfits.len(),
+            jobs: self.jobs,
+            rerun: self.rerun.clone(),
+        }
+    }
+
     fn accepts(&self, reason: &str) -> bool {
         let accepted = &self.accepted_skips;
         accepted.is_empty()
@@ -108,7 +131,7 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
     let started = Instant::now();
     // Before anything is said: who reads it may answer with a signal, and one that meets the registration itself would be lost.
     let signals = signals::Signals::catch()?;
-    reporter.start(plan);
+    reporter.start(&plan.start());
     let mut summary = Summary::default();
     let mut finish =
         |case: &str, place: &str, mut outcome: Outcome, reporter: &mut dyn Reporter| {
@@ -149,7 +172,8 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
         match case.decide(qemu) {
             Decision::Run => runnable.push(case),
             Decision::Skip(reason) => {
-                let outcome = Outcome::without_run(Verdict::Skip, reason);
+                let mut outcome = Outcome::without_run(Verdict::Skip, reason);
+                outcome.qemu = version(qemu);
                 finish(&case.name, &place(case), outcome, reporter);
             }
         }
@@ -159,14 +183,24 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
         &runnable,
         &signals,
         reporter,
-        &mut |case, outcome, reporter| {
+        &mut |case, mut outcome, reporter| {
+            outcome.qemu = plan
+                .qemus
+                .get(case.arch())
+                .map_or_else(|_| String::new(), version);
             finish(&case.name, &place(case), outcome, reporter);
         },
     )?;
     summary.interrupted = interrupted;
     summary.duration = started.elapsed();
-    reporter.end(plan, &summary);
+    reporter.end(&summary);
     Ok(summary)
+}
+
+/// A QEMU's version without what its packager adds.
+fn version(qemu: &Qemu) -> String {
+    let version = qemu.version.to_string();
+    version.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn place(case: &Case) -> String {

@@ -127,6 +127,7 @@ impl Pool<'_> {
                 case: case.name.clone(),
                 deadline,
                 log,
+                timelines: self.plan.timelines,
             };
             let since = Instant::now();
             let worker = &mut self.workers[idle];

@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// Where to record a case that does not pass; the worker makes the directory when it needs it.
     pub(crate) log: Option<PathBuf>,
+    /// Whether a timeline is wanted of a case that passes, too.
+    pub(crate) timelines: bool,
 }
 
 /// What a worker has to say of its request.
