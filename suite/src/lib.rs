@@ -3,4 +3,5 @@
 mod fw_cfg;
 mod i440fx;
 mod ide;
+mod pci;
 mod rtc;

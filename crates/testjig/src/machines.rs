@@ -34,6 +34,15 @@ machine! {
     Q35
 }
 machine! {
+    /// [`Pc`] with 32-bit processors. A type of its own, so that a driver says whether its tests are worth running on it too: the
+    /// devices are the same, built for another target.
+    I386Pc
+}
+machine! {
+    /// [`Q35`] with 32-bit processors. A type of its own, as [`I386Pc`].
+    I386Q35
+}
+machine! {
     /// The PC without PCI, whose devices sit on virtio-mmio and ISA. QEMU's `microvm`.
     Microvm
 }
@@ -65,6 +74,8 @@ machine! {
 crate::graph!(|graph| {
     graph.machine(&machine::PC, Pc::new);
     graph.machine(&machine::Q35, Q35::new);
+    graph.machine(&machine::I386_PC, I386Pc::new);
+    graph.machine(&machine::I386_Q35, I386Q35::new);
     graph.machine(&machine::MICROVM, Microvm::new);
     graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
     graph.machine(&machine::RISCV64_VIRT, RiscvVirt::new);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testjig_qmp::{Event, Handshake, Qmp};
-use testjig_qtest::{Endianness, Journal, Session, Socket};
+use testjig_qtest::{Endianness, Extension, Journal, Session, Socket};
 
 use crate::binary::Qemu;
 use crate::channel::Channel;
@@ -215,6 +215,17 @@ impl Vm {
         let result = self.0.session.borrow_mut().memset(addr, len, value);
         if let Err(error) = result {
             self.fail(error);
+        }
+    }
+
+    /// Calls a command that only some machines have: [`Rtas`](testjig_qtest::Rtas), [`Csr`](testjig_qtest::Csr), or one of a server
+    /// of one's own.
+    #[track_caller]
+    pub fn call<E: Extension>(&self, extension: &E) -> E::Reply {
+        let result = self.0.session.borrow_mut().extension(extension);
+        match result {
+            Ok(reply) => reply,
+            Err(error) => self.fail(error),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use testjig::prelude::*;
 use testjig::qos::dev::fw_cfg::{Control, Dma, FwCfg};
-use testjig::qos::pci::{Bdf, ConfigSpace};
+use testjig::qos::pci::{Bdf, Pci};
 
 use super::pc::PcFwCfg;
 
@@ -81,7 +81,7 @@ fn set_pm_base(vm: &Vm, port: u32) {
         "q35" => (Bdf::new(0, 31, 0), 0x44, 0x80),
         _ => (Bdf::new(0, 1, 3), 0x80, 0x01),
     };
-    let function = ConfigSpace::new(vm).function(function);
+    let function = Pci::pc(vm).function(function);
     function.write::<u32>(0x40, port | 1);
     function.write::<u8>(enable, bit);
 }

@@ -93,14 +93,14 @@ fn a_narrow_write_leaves_its_neighbours_alone(host: I440fx) {
 /// PCI 2.1 §6.1: functions that do not exist read as all ones. The PMC has one function.
 #[testjig::test(on = I440fx, vary(function = 1..8))]
 fn the_bridge_has_one_function(host: I440fx, function: u8) {
-    let absent = host.config().space().function(Bdf::new(0, 0, function));
+    let absent = host.config().pci().function(Bdf::new(0, 0, function));
     assert!(!absent.is_present());
 }
 
 /// As above, of devices and buses.
 #[testjig::test(on = I440fx, vary(at = [Bdf::new(0, 31, 0), Bdf::new(1, 0, 0), Bdf::new(255, 0, 0)]))]
 fn nothing_answers_where_no_device_is(host: I440fx, at: Bdf) {
-    let absent = host.config().space().function(at);
+    let absent = host.config().pci().function(at);
     absent.write::<u32>(header::BAR0, 0x1234_5678);
     assert_eq!(absent.bytes(), [0xff; 256]);
 }
@@ -108,12 +108,7 @@ fn nothing_answers_where_no_device_is(host: I440fx, at: Bdf) {
 /// 82371SB data sheet: the PIIX3 is a device of three functions beside the PMC; QEMU adds the PIIX4's power management as the fourth.
 #[testjig::test(on = I440fx)]
 fn the_south_bridge_is_device_1(host: I440fx) {
-    let id = |function| {
-        host.config()
-            .space()
-            .function(Bdf::new(0, 1, function))
-            .id()
-    };
+    let id = |function| host.config().pci().function(Bdf::new(0, 1, function)).id();
     assert_eq!(id(0), (0x8086, 0x7000), "ISA bridge");
     assert_eq!(id(1), (0x8086, 0x7010), "IDE controller");
     assert_eq!(id(3), (0x8086, 0x7113), "power management");
@@ -122,14 +117,14 @@ fn the_south_bridge_is_device_1(host: I440fx) {
 /// A device without an address of its own gets the first function of the next free slot.
 #[testjig::test(on = I440fx, launch = |l| l.device(Device::new("pci-testdev")))]
 fn an_added_device_gets_the_next_free_slot(host: I440fx) {
-    let id = |device| host.config().space().function(Bdf::new(0, device, 0)).id();
+    let id = |device| host.config().pci().function(Bdf::new(0, device, 0)).id();
     assert_eq!([id(2), id(3)], [(0x1b36, 0x0005), (0xffff, 0xffff)]);
 }
 
 /// [CONFADD] A dword register: what is written is read back.
 #[testjig::test(on = I440fx)]
 fn confadd_reads_back(host: I440fx) {
-    let ports = host.config().space();
+    let ports = host.ports();
     let address = ConfigAddress::of(Bdf::new(0x5a, 0x1b, 6), 0xa8);
     ports.select(address);
     assert_eq!(ports.selected(), address);
@@ -138,7 +133,7 @@ fn confadd_reads_back(host: I440fx) {
 /// [CONFADD] Only dword accesses reach it; bytes and words pass through to the ports of other devices.
 #[testjig::test(on = I440fx)]
 fn confadd_takes_dwords_only(host: I440fx) {
-    let space = host.config().space();
+    let space = host.ports();
     let address = ConfigAddress::of(I440fx::BDF, 0x58);
     space.select(address);
     space.ports().outb(0, 0xff);
@@ -149,7 +144,7 @@ fn confadd_takes_dwords_only(host: I440fx) {
 /// [CONFADD] Bit 31 = 0: accesses to CONFDATA are no configuration cycles.
 #[testjig::test(on = I440fx)]
 fn confdata_is_dead_while_disabled(host: I440fx) {
-    let space = host.config().space();
+    let space = host.ports();
     host.config().write::<u32>(0x60, 0x1111_1111);
     space.select(ConfigAddress::of(I440fx::BDF, 0x60).with_enable(false));
     space.ports().outl(4, 0x2222_2222);
@@ -160,7 +155,7 @@ fn confdata_is_dead_while_disabled(host: I440fx) {
 /// [CONFDATA] Its four ports are the four bytes of the dword.
 #[testjig::test(on = I440fx)]
 fn confdata_has_a_port_for_each_byte(host: I440fx) {
-    let space = host.config().space();
+    let space = host.ports();
     space.select(ConfigAddress::of(I440fx::BDF, header::VENDOR_ID));
     let bytes = [4, 5, 6, 7].map(|port| space.ports().inb(port));
     assert_eq!(bytes, [0x86, 0x80, 0x37, 0x12]);

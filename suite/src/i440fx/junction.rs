@@ -29,7 +29,7 @@ impl Junction {
     pub(super) fn new(host: &I440fx) -> Self {
         let junction = Self {
             host: host.clone(),
-            card: host.config().space().function(Self::CARD),
+            card: host.config().pci().function(Self::CARD),
         };
         junction.card.set_command(Command::new().with_memory(true));
         junction.mark();

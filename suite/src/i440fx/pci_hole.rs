@@ -188,7 +188,7 @@ fn map_bar(host: &I440fx, address: u64) -> Function {
 }
 
 fn map_bar_of(host: &I440fx, at: Bdf, address: u64) -> Function {
-    let device = host.config().space().function(at);
+    let device = host.config().pci().function(at);
     device.set_bar64(2, address);
     device.set_command(Command::new().with_memory(true));
     device

@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use bitfield_struct::bitfield;
 use testjig_vm::Vm;
 
-use crate::pci::{Bdf, ConfigSpace, Function};
+use crate::pci::{Bdf, ConfigSpace, Function, Pci};
 
 pub use decode::Decoder;
 
@@ -207,7 +207,7 @@ impl fmt::Debug for Smram {
 /// The PMC of one machine.
 #[derive(Clone)]
 pub struct I440fx {
-    vm: Vm,
+    ports: ConfigSpace,
     config: Function,
 }
 
@@ -218,8 +218,8 @@ impl I440fx {
     /// The PMC of `vm`, an i440FX machine.
     pub fn new(vm: &Vm) -> Self {
         Self {
-            vm: vm.clone(),
-            config: ConfigSpace::new(vm).function(Self::BDF),
+            ports: ConfigSpace::new(vm),
+            config: Pci::pc(vm).function(Self::BDF),
         }
     }
 
@@ -228,9 +228,14 @@ impl I440fx {
         &self.config
     }
 
+    /// CONFADD and CONFDATA, the two ports through which all configuration space is reached.
+    pub fn ports(&self) -> &ConfigSpace {
+        &self.ports
+    }
+
     /// The machine that it belongs to.
     pub fn vm(&self) -> &Vm {
-        &self.vm
+        self.config.vm()
     }
 
     /// Reads PAM`number` (0–6).

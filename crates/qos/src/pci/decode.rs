@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use testjig_qtest::{Entry, Width};
 
-use super::{Bdf, Command, ConfigAddress, ConfigSpace, header};
+use super::{Bdf, Command, ConfigAddress, ConfigSpace, Ecam, header};
 use crate::describe::{Access, Describe, Space, Transfer};
 
 /// One access to a configuration register, whichever two port accesses it took.
@@ -12,7 +12,7 @@ use crate::describe::{Access, Describe, Space, Transfer};
 pub struct ConfigAccess {
     /// The function.
     pub at: Bdf,
-    /// First byte, 0–255.
+    /// First byte: 0–255, or 0–4095 in a configuration window.
     pub offset: u16,
     /// How wide.
     pub width: Width,
@@ -40,18 +40,27 @@ impl ConfigAccess {
     }
 }
 
-/// Follows CONFADD through the log of operations.
+/// Follows CONFADD through the log of operations, and accesses to a configuration window.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigTrace {
     address: ConfigAddress,
+    window: Option<u64>,
 }
 
 impl ConfigTrace {
-    /// Takes in one access; answers for those to CONFDATA that made a configuration cycle.
+    /// One that also knows the configuration window at this guest-physical address, of 256 buses.
+    pub fn ecam(base: u64) -> Self {
+        Self {
+            window: Some(base),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in one access; answers for those to CONFDATA that made a configuration cycle, and for those to the window.
     pub fn observe(&mut self, access: &Access) -> Option<ConfigAccess> {
         const DATA: u64 = ConfigSpace::DATA_PORT as u64;
         if access.space != Space::Port {
-            return None;
+            return self.in_window(access);
         }
         if access.address == u64::from(ConfigSpace::ADDRESS_PORT) && access.width == Width::L {
             if let Transfer::Write(address) | Transfer::Read(Some(address)) = access.transfer {
@@ -63,6 +72,17 @@ impl ConfigTrace {
         self.address.enable().then(|| ConfigAccess {
             at: self.address.bdf(),
             offset: u16::from(self.address.dword()) * 4 + within as u16,
+            width: access.width,
+            transfer: access.transfer,
+        })
+    }
+
+    fn in_window(&self, access: &Access) -> Option<ConfigAccess> {
+        let within = access.address.checked_sub(self.window?)?;
+        let requester = u16::try_from(within / u64::from(Ecam::LEN)).ok()?;
+        Some(ConfigAccess {
+            at: Bdf::from_requester_id(requester),
+            offset: (within % u64::from(Ecam::LEN)) as u16,
             width: access.width,
             transfer: access.transfer,
         })
@@ -143,6 +163,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// One that also knows the configuration window at this guest-physical address, of 256 buses.
+    pub fn ecam(base: u64) -> Self {
+        Self {
+            trace: ConfigTrace::ecam(base),
+            ..Self::default()
+        }
+    }
+
     /// What one configuration access meant.
     pub(crate) fn describe(&mut self, access: &ConfigAccess) -> String {
         let name = register_name(access.offset);
@@ -206,6 +234,24 @@ mod tests {
             .unwrap();
         assert_eq!((access.at, access.offset), (Bdf::new(1, 31, 6), 0x72));
         assert_eq!(access.bytes().collect::<Vec<_>>(), [(0x72, 0x4a)]);
+    }
+
+    #[test]
+    fn an_address_in_the_window_gives_function_and_offset() {
+        let mut trace = ConfigTrace::ecam(0xb000_0000);
+        let memory = |address| Access {
+            space: Space::Memory,
+            ..port(address, Width::W, Transfer::Write(6))
+        };
+        let access = trace.observe(&memory(0xb01f_e104)).unwrap();
+        assert_eq!((access.at, access.offset), (Bdf::new(1, 31, 6), 0x104));
+        assert_eq!(trace.observe(&memory(0xafff_fffe)), None);
+        assert_eq!(trace.observe(&memory(0xc000_0000)), None);
+        assert_eq!(
+            ConfigTrace::default().observe(&memory(0xb000_0000)),
+            None,
+            "no window is known"
+        );
     }
 
     #[test]

@@ -11,5 +11,6 @@ mod ata;
 mod fw_cfg;
 mod i440fx;
 mod mc146818;
+mod pci;
 
 pub use fw_cfg::ARM_VIRT_FW_CFG;
