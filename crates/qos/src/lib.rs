@@ -21,7 +21,7 @@
 //! | [`bus`] | I/O ports and memory-mapped registers from a base |
 //! | [`dev`] | the drivers, one module a device, named as its data sheet names it |
 //! | [`mem`] | guest memory: the allocator, owned buffers, structures with their byte order |
-//! | [`pci`] | PCI configuration space by the ports 0xcf8 and 0xcfc |
+//! | [`pci`] | PCI and PCI Express: host bridges, functions, base addresses, capabilities, bridges, interrupts |
 //! | [`describe`] | turns the log of operations back into register names and fields |
 
 pub mod bus;
