@@ -1,4 +1,5 @@
-//! The command line of Rust's own test harness, as `cargo test` and `cargo nextest` use it.
+//! The command line of a test binary: that of Rust's own test harness, as `cargo test` and `cargo nextest` use it, and that of GLib's, as
+//! QEMU's build uses it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,14 +7,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::case::{Case, Cases};
-use crate::report::Libtest;
+use crate::report::{Libtest, Reporter, Tap};
 use crate::runner::{self, Plan};
 use crate::{find, records};
 
-/// A test binary of testjig, with the command line of Rust's own test harness.
+/// A test binary of testjig, with the command lines of Rust's own test harness and of GLib's.
 #[derive(Parser)]
 #[command(no_binary_name = false)]
 struct Arguments {
+    #[command(flatten)]
+    glib: Glib,
     /// Run only the cases whose name contains one of these
     filters: Vec<String>,
     /// A filter is the whole name
@@ -51,6 +54,50 @@ struct Arguments {
     show_output: bool,
 }
 
+/// What QEMU's build and its developers say to a test binary.
+#[derive(clap::Args)]
+#[command(next_help_heading = "As GLib's test programs")]
+struct Glib {
+    /// Write the results as TAP
+    #[arg(long)]
+    tap: bool,
+    /// Run only the tests at or below this path: /rtc/alarm
+    #[arg(short = 'p', value_name = "PATH")]
+    path: Vec<String>,
+    /// Leave out the tests at or below this path
+    #[arg(short = 's', value_name = "PATH")]
+    skip_path: Vec<String>,
+    /// List the paths of the tests, start nothing
+    #[arg(short = 'l')]
+    list_paths: bool,
+    /// Accepted and ignored: a failed test never stops the others
+    #[arg(short = 'k', long)]
+    keep_going: bool,
+    /// Accepted and ignored: a test has one mode
+    #[arg(short = 'm', value_name = "MODE")]
+    mode: Option<String>,
+    /// Accepted and ignored: nothing is random
+    #[arg(long, value_name = "SEED")]
+    seed: Option<String>,
+}
+
+impl Glib {
+    fn selects(&self, name: &str) -> bool {
+        let path = path_of(name);
+        let below = |wanted: &String| {
+            let wanted = wanted.trim_end_matches('/');
+            path.strip_prefix(wanted)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        (self.path.is_empty() || self.path.iter().any(below)) && !self.skip_path.iter().any(below)
+    }
+}
+
+/// A case's name as GLib spells such names: `/rtc/alarm/rings/x86_64/pc/mc146818rtc`.
+fn path_of(name: &str) -> String {
+    format!("/{}", name.replace("::", "/").replace('@', "/"))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Pretty,
@@ -79,6 +126,12 @@ pub fn main() -> ExitCode {
         arguments.print_list(&cases);
         return ExitCode::SUCCESS;
     }
+    if arguments.glib.list_paths {
+        for case in &cases {
+            println!("{}", path_of(&case.name));
+        }
+        return ExitCode::SUCCESS;
+    }
     let wish = find::Wish::default();
     if let Some(arch) = find::named_arch(&wish) {
         cases.retain(|case| case.arch() == arch);
@@ -100,8 +153,12 @@ pub fn main() -> ExitCode {
         timelines: false,
     };
     let quiet = arguments.quiet || arguments.format == Format::Terse;
-    let mut reporter = Libtest::new(filtered_out, quiet);
-    match runner::run(&plan, &mut reporter) {
+    let mut reporter: Box<dyn Reporter> = if arguments.glib.tap {
+        Box::new(Tap::new(std::io::stdout()))
+    } else {
+        Box::new(Libtest::new(filtered_out, quiet))
+    };
+    match runner::run(&plan, &mut *reporter) {
         // Cargo expects 101 of a harness whose tests failed, and nothing to run is a success there.
         Ok(summary) => match summary.exit_status() {
             0 | 4 => ExitCode::SUCCESS,
@@ -125,6 +182,7 @@ impl Arguments {
             }
         };
         !self.ignored
+            && self.glib.selects(name)
             && (self.filters.is_empty() || self.filters.iter().any(matches))
             && !self.skip.iter().any(matches)
     }
@@ -150,5 +208,26 @@ fn rerun() -> String {
             format!("cargo test -p {package} --test {target} -- --exact")
         }
         Err(_) => format!("{} --exact", program.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALARM: &str = "rtc::alarm::rings@x86_64/pc/mc146818rtc";
+
+    fn selects(words: &[&str], name: &str) -> bool {
+        Arguments::parse_from([&["test"], words].concat()).selects(name)
+    }
+
+    #[test]
+    fn a_path_selects_what_is_at_or_below_it() {
+        assert!(selects(&["--tap", "-k", "-p", "/rtc/alarm"], ALARM));
+        assert!(selects(&["-p", "/rtc/"], ALARM));
+        assert!(selects(&["-p", &path_of(ALARM)], ALARM));
+        assert!(!selects(&["-p", "/rtc/ala"], ALARM));
+        assert!(selects(&["-p", "/fdc", "-p", "/rtc"], ALARM));
+        assert!(!selects(&["-p", "/rtc", "-s", "/rtc/alarm/rings"], ALARM));
     }
 }
