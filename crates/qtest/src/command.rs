@@ -364,7 +364,7 @@ impl Command {
     /// What a successful reply to this command looks like.
     pub fn shape(&self) -> Shape {
         match *self {
-            Self::In { width, .. } => Shape::Value(width.into()),
+            Self::In { width, .. } => Shape::Port(width),
             Self::Read { width, .. } => Shape::Value(width),
             Self::ReadBlock { len, encoding, .. } => Shape::Bytes { len, encoding },
             Self::ClockStep(_) | Self::ClockSet(_) => Shape::Nanos,

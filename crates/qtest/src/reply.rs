@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::command::{Encoding, Endianness, Length, Nanos, Width};
+use crate::command::{Encoding, Endianness, Length, Nanos, PortWidth, Width};
 use crate::encode::push_block;
 use crate::number::{parse_decimal, parse_hex, push_decimal, push_hex_padded};
 
@@ -15,7 +15,9 @@ use crate::number::{parse_decimal, parse_hex, push_decimal, push_hex_padded};
 pub enum Shape {
     /// `OK` alone.
     Done,
-    /// A hexadecimal value of a width.
+    /// A hexadecimal value of a port: at least four digits.
+    Port(PortWidth),
+    /// A hexadecimal value of memory: sixteen digits, whatever the width.
     Value(Width),
     /// The bytes of a block.
     Bytes {
@@ -36,6 +38,9 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => f.write_str("`OK` alone"),
+            Self::Port(width) => {
+                write!(f, "`OK` and a hexadecimal value of {} bytes", width.bytes())
+            }
             Self::Value(width) => {
                 write!(f, "`OK` and a hexadecimal value of {} bytes", width.bytes())
             }
@@ -221,6 +226,7 @@ impl Reply {
     pub(crate) fn decode(payload: &[u8], shape: Shape) -> Option<Self> {
         Some(match shape {
             Shape::Done => payload.is_empty().then_some(Self::Done)?,
+            Shape::Port(width) => Self::Value(decode_value(payload, width.into())?),
             Shape::Value(width) => Self::Value(decode_value(payload, width)?),
             Shape::Bytes { len, encoding } => {
                 let mut bytes = vec![0; len.get() as usize];
@@ -245,7 +251,12 @@ impl Reply {
             Self::Done => out.extend_from_slice(b"OK"),
             Self::Value(value) => {
                 out.extend_from_slice(b"OK ");
-                push_hex_padded(out, *value, 4);
+                let digits = if matches!(shape, Shape::Port(_)) {
+                    4
+                } else {
+                    16
+                };
+                push_hex_padded(out, *value, digits);
             }
             Self::Bytes(bytes) => {
                 out.extend_from_slice(b"OK ");

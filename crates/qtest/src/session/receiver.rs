@@ -81,6 +81,7 @@ impl Receiver {
         };
         let (shape, seq) = (entry.command.shape(), entry.seq);
         let reply = match shape {
+            Shape::Port(width) => decode_value(payload, width.into()).map(Reply::Value),
             Shape::Value(width) => decode_value(payload, width).map(Reply::Value),
             Shape::Bytes { len, encoding } => self.block(payload, len, encoding, seq, sink),
             _ => Reply::decode(payload, shape),

@@ -74,7 +74,7 @@ impl Transport for Moody<'_> {
 /// A good reply.
 fn well(shape: Shape) -> Reply {
     match shape {
-        Shape::Value(_) => Reply::Value(0x7f),
+        Shape::Port(_) | Shape::Value(_) => Reply::Value(0x7f),
         Shape::Bytes { len, .. } => Reply::Bytes(vec![0xa5; len.get() as usize]),
         Shape::Nanos => Reply::Nanos(1000.into()),
         Shape::Endianness => Reply::Endianness(Endianness::Big),

@@ -140,6 +140,10 @@ fn reply() -> impl Strategy<Value = (Reply, Shape)> {
     prop_oneof![
         Just((Reply::Done, Shape::Done)),
         value.prop_map(|(width, value)| (Reply::Value(value & width.mask()), Shape::Value(width))),
+        (port_width(), number()).prop_map(|(width, value)| (
+            Reply::Value(value & u64::from(width.mask())),
+            Shape::Port(width)
+        )),
         bytes.prop_map(|(bytes, encoding)| {
             let len = Length::try_from(bytes.len()).unwrap();
             (Reply::Bytes(bytes), Shape::Bytes { len, encoding })
