@@ -37,6 +37,13 @@ const UPDATE_NOTICE: Duration = Duration::from_nanos(8 * 1_000_000_000 / 32768);
 /// Register B with BCD and 24-hour mode, no interrupt enabled.
 const IDLE: RegB = RegB::new().with_hour24(true);
 
+const FORMATS: [Format; 4] = [
+    Format::BCD_12,
+    Format::BCD_24,
+    Format::BINARY_12,
+    Format::BINARY_24,
+];
+
 const THURSDAY: Date = Date::new(2026, 1, 15);
 
 /// A machine whose interval timer is off, so that virtual hours pass without its ticks.

@@ -20,7 +20,7 @@ fn there_is_no_boot_menu_unasked(fw: FwCfg) {
 }
 
 /// `splash-time=`: milliseconds for the menu and the picture, 16 bits.
-#[testjig::test(on = FwCfg, launch = |l| l.boot("splash-time", ms), vary(ms = [0, 1, 0x1234, 0xffff]))]
+#[testjig::test(on = FwCfg, launch = |l| l.boot("splash-time", ms), vary(ms = [0, 0x1234, 0xffff]))]
 fn the_splash_time_is_a_file(fw: FwCfg, ms: u16) {
     assert_eq!(fw.contents(SPLASH_TIME), ms.to_le_bytes());
 }
@@ -42,7 +42,7 @@ fn a_splash_time_of_more_than_16_bits_is_declined(qemu: &Qemu, launch: Launch, m
 }
 
 /// `reboot-timeout=`: milliseconds until a failed boot is tried again, 32 bits; -1 is never.
-#[testjig::test(on = FwCfg, launch = |l| l.boot("reboot-timeout", ms), vary(ms = [-1, 0, 1, 0x1234, 0xffff]))]
+#[testjig::test(on = FwCfg, launch = |l| l.boot("reboot-timeout", ms), vary(ms = [-1, 0, 0x1234, 0xffff]))]
 fn the_reboot_timeout_is_a_file(fw: FwCfg, ms: i32) {
     assert_eq!(fw.contents(REBOOT_TIMEOUT), ms.to_le_bytes());
 }
@@ -80,7 +80,7 @@ fn boot_settings_may_be_combined(qemu: &Qemu, launch: Launch) {
 }
 
 /// `splash=`: a JPEG, told by its first two bytes, is the file `bootsplash.jpg`; the shortest has 30 bytes.
-#[testjig::test(on = FwCfg, vary(len = [30, 31, 5000]))]
+#[testjig::test(on = FwCfg, vary(len = [30, 5000]))]
 fn a_jpeg_becomes_the_picture(qemu: &Qemu, launch: Launch, len: usize) {
     let (_vm, fw) = with_picture(qemu, launch, &jpeg(len));
     assert!(fw.contents(JPEG) == jpeg(len));

@@ -72,11 +72,13 @@ fn bit_15_selects_the_architectures_own_items(fw: PcFwCfg) {
 }
 
 /// [Selector] of as many keys as 16 bits have, those without an item read as an item without bytes.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(key = NOTHING))]
-fn a_key_without_item_reads_zeroes(fw: FwCfg, key: Key) {
-    fw.item(fw.key(DIGITS), 3);
-    assert_eq!(fw.item(key, 16), [0; 16]);
-    assert_eq!(fw.item(Key::SIGNATURE, 4), b"QEMU");
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn a_key_without_item_reads_zeroes(fw: FwCfg) {
+    for key in NOTHING {
+        fw.item(fw.key(DIGITS), 3);
+        assert_eq!(fw.item(key, 16), [0; 16], "{key:?}");
+        assert_eq!(fw.item(Key::SIGNATURE, 4), b"QEMU", "{key:?}");
+    }
 }
 
 const NOTHING: [Key; 7] = [

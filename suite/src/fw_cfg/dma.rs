@@ -62,17 +62,20 @@ fn a_skip_moves_the_position_and_nothing_else(fw: FwCfg) {
 }
 
 /// A skip may end behind the item, where reads give zeroes.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(length = [10, 11, 4096, u32::MAX]))]
-fn a_skip_may_leave_the_item(fw: FwCfg, length: u32) {
-    let dma = Dma::new(&fw);
-    assert_eq!(
-        dma.run(Control::SKIP.of(fw.key(DIGITS)), length),
-        Control::DONE
-    );
-    assert_eq!(fw.bytes(2), [0, 0]);
-    assert_eq!(dma.run(Control::SKIP, 1), Control::DONE);
-    assert_eq!(dma.run(Control::READ, 2), Control::DONE);
-    assert_eq!(dma.buffer(3), [0, 0, Dma::FILL]);
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn a_skip_may_leave_the_item(fw: FwCfg) {
+    for length in [10, 11, 4096, u32::MAX] {
+        let dma = Dma::new(&fw);
+        assert_eq!(
+            dma.run(Control::SKIP.of(fw.key(DIGITS)), length),
+            Control::DONE,
+            "{length:#x}"
+        );
+        assert_eq!(fw.bytes(2), [0, 0], "{length:#x}");
+        assert_eq!(dma.run(Control::SKIP, 1), Control::DONE, "{length:#x}");
+        assert_eq!(dma.run(Control::READ, 2), Control::DONE, "{length:#x}");
+        assert_eq!(dma.buffer(3), [0, 0, Dma::FILL], "{length:#x}");
+    }
 }
 
 /// A skip to the item's last byte leaves that one to be read.
@@ -102,14 +105,20 @@ fn a_read_up_to_the_end_is_exact(fw: FwCfg) {
 }
 
 /// An item that is not there has no bytes.
-#[testjig::test(on = FwCfg, vary(key = NOTHING))]
-fn a_read_of_nothing_is_all_zeroes(fw: FwCfg, key: Key) {
-    let dma = Dma::new(&fw);
-    fw.select(Key::SIGNATURE);
-    assert_eq!(dma.run(Control::READ.of(key), 6), Control::DONE);
-    assert_eq!(dma.buffer(8), [0, 0, 0, 0, 0, 0, Dma::FILL, Dma::FILL]);
-    assert_eq!(dma.run(Control::SKIP, 6), Control::DONE);
-    assert_eq!(fw.byte(), 0);
+#[testjig::test(on = FwCfg)]
+fn a_read_of_nothing_is_all_zeroes(fw: FwCfg) {
+    for key in NOTHING {
+        let dma = Dma::new(&fw);
+        fw.select(Key::SIGNATURE);
+        assert_eq!(dma.run(Control::READ.of(key), 6), Control::DONE, "{key:?}");
+        assert_eq!(
+            dma.buffer(8),
+            [0, 0, 0, 0, 0, 0, Dma::FILL, Dma::FILL],
+            "{key:?}"
+        );
+        assert_eq!(dma.run(Control::SKIP, 6), Control::DONE, "{key:?}");
+        assert_eq!(fw.byte(), 0, "{key:?}");
+    }
 }
 
 /// Keys below, among and above those of the files, generic and the architecture's.
@@ -123,25 +132,29 @@ const NOTHING: [Key; 6] = [
 ];
 
 /// Length 0 is nothing to do.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(control = [Control::READ, Control::SKIP, Control::WRITE]))]
-fn length_0_is_done_at_once(fw: FwCfg, control: Control) {
-    let dma = Dma::new(&fw);
-    fw.select(fw.key(DIGITS));
-    fw.byte();
-    assert_eq!(dma.run(control, 0), Control::DONE);
-    assert_eq!(dma.buffer(4), [Dma::FILL; 4]);
-    assert_eq!(fw.byte(), b'1');
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn length_0_is_done_at_once(fw: FwCfg) {
+    for control in [Control::READ, Control::SKIP, Control::WRITE] {
+        let dma = Dma::new(&fw);
+        fw.select(fw.key(DIGITS));
+        fw.byte();
+        assert_eq!(dma.run(control, 0), Control::DONE, "{control:?}");
+        assert_eq!(dma.buffer(4), [Dma::FILL; 4], "{control:?}");
+        assert_eq!(fw.byte(), b'1', "{control:?}");
+    }
 }
 
 /// Neither read nor write nor skip: nothing is copied and the position stays.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(control = IDLE))]
-fn without_operation_nothing_happens(fw: FwCfg, control: Control) {
-    let dma = Dma::new(&fw);
-    fw.select(fw.key(DIGITS));
-    fw.byte();
-    assert_eq!(dma.run(control, 4), Control::DONE);
-    assert_eq!(dma.buffer(4), [Dma::FILL; 4]);
-    assert_eq!(fw.byte(), b'1');
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn without_operation_nothing_happens(fw: FwCfg) {
+    for control in IDLE {
+        let dma = Dma::new(&fw);
+        fw.select(fw.key(DIGITS));
+        fw.byte();
+        assert_eq!(dma.run(control, 4), Control::DONE, "{control:?}");
+        assert_eq!(dma.buffer(4), [Dma::FILL; 4], "{control:?}");
+        assert_eq!(fw.byte(), b'1', "{control:?}");
+    }
 }
 
 /// No bit, the error bit, all bits without meaning, and those together with a key that is not to be selected.
@@ -154,39 +167,54 @@ const IDLE: [Control; 4] = [
 
 /// "If the control field has bit 4 set (and not bit 1), a write operation will be performed", "if the control field has bit 2 set (and
 /// neither bit 1 nor bit 4), a skip operation": a read goes before both.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(others = [Control::SKIP, Control::WRITE, Control::WRITE.with_skip(true)]))]
-fn a_read_goes_before_write_and_skip(fw: FwCfg, others: Control) {
-    let dma = Dma::new(&fw);
-    let control = others.with_read(true).of(fw.key(DIGITS));
-    assert_eq!(dma.run(control, 3), Control::DONE);
-    assert_eq!(dma.buffer(4), b"012\xaa");
-    assert_eq!(fw.byte(), b'3');
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn a_read_goes_before_write_and_skip(fw: FwCfg) {
+    for others in [
+        Control::SKIP,
+        Control::WRITE,
+        Control::WRITE.with_skip(true),
+    ] {
+        let dma = Dma::new(&fw);
+        let control = others.with_read(true).of(fw.key(DIGITS));
+        assert_eq!(dma.run(control, 3), Control::DONE, "{others:?}");
+        assert_eq!(dma.buffer(4), b"012\xaa", "{others:?}");
+        assert_eq!(fw.byte(), b'3', "{others:?}");
+    }
 }
 
 /// "All bits cleared: Transfer finished successfully", the error bit and those without meaning too.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(bits = [0x0001, 0x0020, 0x8000, 0xffe1]))]
-fn bits_without_meaning_change_nothing_and_are_cleared(fw: FwCfg, bits: u32) {
-    let dma = Dma::new(&fw);
-    let control = Control::READ.of(fw.key(DIGITS)).into_bits() | bits;
-    assert_eq!(dma.run(control.into(), 3), Control::DONE);
-    assert_eq!(dma.buffer(4), b"012\xaa");
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn bits_without_meaning_change_nothing_and_are_cleared(fw: FwCfg) {
+    for bits in [0x0001, 0x0020, 0x8000, 0xffe1] {
+        let dma = Dma::new(&fw);
+        let control = Control::READ.of(fw.key(DIGITS)).into_bits() | bits;
+        assert_eq!(dma.run(control.into(), 3), Control::DONE, "{bits}");
+        assert_eq!(dma.buffer(4), b"012\xaa", "{bits}");
+    }
 }
 
 /// Of the descriptor only the control field is written.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(length = [4, 14]))]
-fn length_and_address_stay_as_they_were(fw: FwCfg, vm: &Vm, length: u32) {
-    let dma = Dma::new(&fw);
-    dma.run(Control::READ.of(fw.key(DIGITS)), length);
-    let access = DmaAccess {
-        control: Control::DONE,
-        length,
-        address: dma.buffer_address(),
-    };
-    assert_eq!(
-        vm.ram().read_vec(dma.descriptor_address(), 16),
-        access.to_bytes()
-    );
-    assert_eq!(vm.ram().read_vec(dma.descriptor_address() + 16, 4), [0; 4]);
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn length_and_address_stay_as_they_were(fw: FwCfg, vm: &Vm) {
+    for length in [4, 14] {
+        let dma = Dma::new(&fw);
+        dma.run(Control::READ.of(fw.key(DIGITS)), length);
+        let access = DmaAccess {
+            control: Control::DONE,
+            length,
+            address: dma.buffer_address(),
+        };
+        assert_eq!(
+            vm.ram().read_vec(dma.descriptor_address(), 16),
+            access.to_bytes(),
+            "{length:#x}"
+        );
+        assert_eq!(
+            vm.ram().read_vec(dma.descriptor_address() + 16, 4),
+            [0; 4],
+            "{length:#x}"
+        );
+    }
 }
 
 /// "The fields of the structure are in big endian mode": one in little-endian order asks for nothing, and is done.
@@ -229,15 +257,22 @@ fn keys_have_the_same_bits_as_in_the_selector(fw: PcFwCfg) {
 }
 
 /// The buffer may begin at any byte, and cross pages.
-#[testjig::test(on = FwCfg, launch = with_digits, vary(offset = [1, 7, 0xffb]))]
-fn the_buffer_may_be_anywhere(fw: FwCfg, vm: &Vm, offset: u64) {
-    let dma = Dma::new(&fw);
-    let address = dma.buffer_address() + offset;
-    assert_eq!(
-        dma.run_at(Control::READ.of(fw.key(DIGITS)), 10, address),
-        Control::DONE
-    );
-    assert_eq!(vm.ram().read_vec(address - 1, 12), b"\xaa0123456789\xaa");
+#[testjig::test(on = FwCfg, launch = with_digits)]
+fn the_buffer_may_be_anywhere(fw: FwCfg, vm: &Vm) {
+    for offset in [1, 7, 0xffb] {
+        let dma = Dma::new(&fw);
+        let address = dma.buffer_address() + offset;
+        assert_eq!(
+            dma.run_at(Control::READ.of(fw.key(DIGITS)), 10, address),
+            Control::DONE,
+            "{offset:#x}"
+        );
+        assert_eq!(
+            vm.ram().read_vec(address - 1, 12),
+            b"\xaa0123456789\xaa",
+            "{offset:#x}"
+        );
+    }
 }
 
 /// "uint64_t address": all 64 bits count.

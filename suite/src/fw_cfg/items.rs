@@ -42,7 +42,7 @@ fn without_a_uuid_there_is_the_nil_one(fw: FwCfg) {
 }
 
 /// The size of RAM counts all of it, above 4 GiB too.
-#[testjig::test(on = PcFwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [64, 1000, 5120]))]
+#[testjig::test(on = PcFwCfg, launch = |l| l.memory(mib * MIB), vary(mib = [1000, 5120]))]
 fn the_ram_size_counts_all_ram(fw: PcFwCfg, mib: u64) {
     assert_eq!(fw.u64(Key::RAM_SIZE), mib * MIB);
     assert_eq!(fw.byte(), 0);
@@ -56,8 +56,9 @@ fn nographic_is_the_machines_setting(fw: FwCfg, graphics: &'static str) {
 }
 
 /// Both counts of CPUs: those present, and on PCs the limit of the APIC IDs of those that may come.
-#[testjig::test(on = PcFwCfg, launch = |l| l.cpus(present).smp_option("maxcpus", most), vary(present = [1, 3], most = [3, 255]))]
-fn cpus_are_counted_as_present_and_as_possible(fw: PcFwCfg, present: u32, most: u32) {
+#[testjig::test(on = PcFwCfg, launch = |l| l.cpus(cpus.0).smp_option("maxcpus", cpus.1), vary(cpus = [(1, 3), (3, 255)]))]
+fn cpus_are_counted_as_present_and_as_possible(fw: PcFwCfg, cpus: (u32, u32)) {
+    let (present, most) = cpus;
     assert_eq!(u32::from(fw.u16(Key::NB_CPUS)), present);
     assert_eq!(fw.byte(), 0);
     assert_eq!(u32::from(fw.u16(Key::MAX_CPUS)), most);
@@ -155,11 +156,13 @@ fn acpi_tables_are_those_of_the_command_line(qemu: &Qemu, launch: Launch) {
 }
 
 /// Items that other architectures or older machines have are empty on a PC without a kernel.
-#[testjig::test(on = PcFwCfg, vary(key = ABSENT))]
-fn items_that_a_pc_does_not_have_are_empty(fw: PcFwCfg, key: Key) {
-    assert_eq!(fw.item(key, 16), [0; 16]);
-    let dma = Dma::new(&fw);
-    assert_eq!(dma.read(key, 16), [0; 16]);
+#[testjig::test(on = PcFwCfg)]
+fn items_that_a_pc_does_not_have_are_empty(fw: PcFwCfg) {
+    for key in ABSENT {
+        assert_eq!(fw.item(key, 16), [0; 16], "{key:?}");
+        let dma = Dma::new(&fw);
+        assert_eq!(dma.read(key, 16), [0; 16], "{key:?}");
+    }
 }
 
 const ABSENT: [Key; 8] = [

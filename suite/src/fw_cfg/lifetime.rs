@@ -14,11 +14,13 @@ fn the_signature_is_selected_at_power_on(fw: FwCfg) {
 }
 
 /// And so it is after a reset, from its first byte.
-#[testjig::test(on = FwCfg, vary(key = [Key::SIGNATURE, Key::UUID, Key::from_bits(0x3fff)]))]
-fn a_reset_selects_the_signature(fw: FwCfg, vm: &Vm, key: Key) {
-    fw.item(key, 2);
-    vm.reset();
-    assert_eq!(fw.bytes(5), b"QEMU\0");
+#[testjig::test(on = FwCfg)]
+fn a_reset_selects_the_signature(fw: FwCfg, vm: &Vm) {
+    for key in [Key::SIGNATURE, Key::UUID, Key::from_bits(0x3fff)] {
+        fw.item(key, 2);
+        vm.reset();
+        assert_eq!(fw.bytes(5), b"QEMU\0", "{key:?}");
+    }
 }
 
 /// DMA without a selection reads the signature then, too.

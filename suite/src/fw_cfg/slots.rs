@@ -31,7 +31,7 @@ fn every_slot_holds_a_file(qemu: &Qemu, launch: Launch) {
 }
 
 /// The key behind the last slot selects nothing, as generic item and as the architecture's own.
-#[testjig::test(on = FwCfg, launch = |l| with_slots(l, slots.into()), vary(slots = [16_u16, 17, 31, 32, 257]))]
+#[testjig::test(on = FwCfg, launch = |l| with_slots(l, slots.into()), vary(slots = [16_u16, 17, 257]))]
 fn the_key_behind_the_last_slot_selects_nothing(fw: FwCfg, slots: u16) {
     let dma = Dma::new(&fw);
     for key in [Key::file(slots), Key::file(slots).with_arch_local(true)] {
@@ -50,7 +50,7 @@ fn there_may_be_0x3fe0_slots(fw: FwCfg) {
 }
 
 /// More slots than keys, or less than 16, are declined.
-#[testjig::test(on = FwCfg, vary(slots = [0, 15, 0x3fe1, 0x4000, 0xffff]))]
+#[testjig::test(on = FwCfg, vary(slots = [15, 0x3fe1, 0xffff]))]
 fn other_numbers_of_slots_are_declined(qemu: &Qemu, launch: Launch, slots: u32) {
     let reason = if slots < 16 {
         "\"file_slots\" must be at least 0x10"

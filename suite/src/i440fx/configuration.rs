@@ -50,25 +50,29 @@ fn writing_the_status_register_sets_nothing(host: I440fx) {
 }
 
 /// PCI 2.1 §6.1: the registers that identify the device are read-only, as are those that it does not implement.
-#[testjig::test(on = I440fx, vary(value = [0x00, 0xff]))]
-fn read_only_bytes_ignore_writes(host: I440fx, value: u8) {
-    let before = host.config().bytes();
-    for offset in READ_ONLY.into_iter().flatten() {
-        host.config().write(offset, value);
+#[testjig::test(on = I440fx)]
+fn read_only_bytes_ignore_writes(host: I440fx) {
+    for value in [0x00_u8, 0xff] {
+        let before = host.config().bytes();
+        for offset in READ_ONLY.into_iter().flatten() {
+            host.config().write(offset, value);
+        }
+        assert_eq!(host.config().bytes(), before, "{value:#x}");
     }
-    assert_eq!(host.config().bytes(), before);
 }
 
 /// As above, written with the widest access.
-#[testjig::test(on = I440fx, vary(value = [0x0000_0000, 0xffff_ffff]))]
-fn read_only_dwords_ignore_writes(host: I440fx, value: u32) {
-    let before = host.config().bytes();
-    for offset in [
-        0x00, 0x08, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x34, 0x38,
-    ] {
-        host.config().write(offset, value);
+#[testjig::test(on = I440fx)]
+fn read_only_dwords_ignore_writes(host: I440fx) {
+    for value in [0x0000_0000_u32, 0xffff_ffff] {
+        let before = host.config().bytes();
+        for offset in [
+            0x00, 0x08, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x34, 0x38,
+        ] {
+            host.config().write(offset, value);
+        }
+        assert_eq!(host.config().bytes(), before, "{value:#x}");
     }
-    assert_eq!(host.config().bytes(), before);
 }
 
 /// [DRB0–7] Read/write, 8 bits each.
@@ -91,18 +95,22 @@ fn a_narrow_write_leaves_its_neighbours_alone(host: I440fx) {
 }
 
 /// PCI 2.1 §6.1: functions that do not exist read as all ones. The PMC has one function.
-#[testjig::test(on = I440fx, vary(function = 1..8))]
-fn the_bridge_has_one_function(host: I440fx, function: u8) {
-    let absent = host.config().pci().function(Bdf::new(0, 0, function));
-    assert!(!absent.is_present());
+#[testjig::test(on = I440fx)]
+fn the_bridge_has_one_function(host: I440fx) {
+    for function in 1..8 {
+        let absent = host.config().pci().function(Bdf::new(0, 0, function));
+        assert!(!absent.is_present(), "{function:#x}");
+    }
 }
 
 /// As above, of devices and buses.
-#[testjig::test(on = I440fx, vary(at = [Bdf::new(0, 31, 0), Bdf::new(1, 0, 0), Bdf::new(255, 0, 0)]))]
-fn nothing_answers_where_no_device_is(host: I440fx, at: Bdf) {
-    let absent = host.config().pci().function(at);
-    absent.write::<u32>(header::BAR0, 0x1234_5678);
-    assert_eq!(absent.bytes(), [0xff; 256]);
+#[testjig::test(on = I440fx)]
+fn nothing_answers_where_no_device_is(host: I440fx) {
+    for at in [Bdf::new(0, 31, 0), Bdf::new(1, 0, 0), Bdf::new(255, 0, 0)] {
+        let absent = host.config().pci().function(at);
+        absent.write::<u32>(header::BAR0, 0x1234_5678);
+        assert_eq!(absent.bytes(), [0xff; 256], "{at:?}");
+    }
 }
 
 /// 82371SB data sheet: the PIIX3 is a device of three functions beside the PMC; QEMU adds the PIIX4's power management as the fourth.

@@ -58,11 +58,17 @@ fn the_parts_of_a_split_memory_follow_each_other(vm: &Vm) {
 }
 
 /// The mapping of guest memory in the test and the bus show the same bytes.
-#[testjig::test(on = I440fx, launch = |l| l.memory(5 * GIB), vary(place = Place::ALL))]
-fn the_bus_shows_the_memory_backend(vm: &Vm, place: Place) {
-    let address = place.address();
-    vm.writeq(address, 0x0123_4567_89ab_cdef);
-    assert_eq!(vm.ram().read_le::<u64>(address), 0x0123_4567_89ab_cdef);
+#[testjig::test(on = I440fx, launch = |l| l.memory(5 * GIB))]
+fn the_bus_shows_the_memory_backend(vm: &Vm) {
+    for place in Place::ALL {
+        let address = place.address();
+        vm.writeq(address, 0x0123_4567_89ab_cdef);
+        assert_eq!(
+            vm.ram().read_le::<u64>(address),
+            0x0123_4567_89ab_cdef,
+            "{place:?}"
+        );
+    }
 }
 
 /// CMOS, as IBM's AT has it: 15h/16h hold the size of conventional memory in KiB.
@@ -72,7 +78,7 @@ fn cmos_reports_640_kib_of_conventional_memory(vm: &Vm) {
 }
 
 /// CMOS: 17h/18h and 30h/31h hold the memory above 1 MiB in KiB, as far as 16 bits go.
-#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = CMOS))]
+#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = [Size(MIB), Size(2 * MIB), Size(64 * MIB), Size(65 * MIB)]))]
 fn cmos_reports_extended_memory_up_to_64_mib(vm: &Vm, size: Size) {
     let kib = (size.0.saturating_sub(MIB) / KIB).min(0xffff);
     assert_eq!(u64::from(cmos16(vm, 0x17)), kib);
@@ -80,7 +86,7 @@ fn cmos_reports_extended_memory_up_to_64_mib(vm: &Vm, size: Size) {
 }
 
 /// CMOS: 34h/35h hold the memory from 16 MiB to 4 GiB in units of 64 KiB.
-#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = CMOS))]
+#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = [Size(MIB), Size(16 * MIB), Size(17 * MIB), Size(4 * GIB)]))]
 fn cmos_reports_memory_above_16_mib(vm: &Vm, size: Size) {
     let below_4g = if size.0 < DEFAULT_LIMIT {
         size.0
@@ -92,7 +98,7 @@ fn cmos_reports_memory_above_16_mib(vm: &Vm, size: Size) {
 }
 
 /// CMOS: 5Bh–5Dh hold the memory above 4 GiB in units of 64 KiB.
-#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = [Size(2 * GIB), Size(4 * GIB), Size(8 * GIB)]))]
+#[testjig::test(on = I440fx, launch = |l| l.memory(size.0), vary(size = [Size(2 * GIB), Size(8 * GIB)]))]
 fn cmos_reports_memory_above_4_gib(vm: &Vm, size: Size) {
     let above_4g = if size.0 < DEFAULT_LIMIT {
         0
@@ -106,46 +112,20 @@ fn cmos_reports_memory_above_4_gib(vm: &Vm, size: Size) {
 /// A memory of this size, or more, is split at 3 GiB.
 const DEFAULT_LIMIT: u64 = 3 * GIB + 512 * MIB;
 
-const SMALL: [Size; 9] = [
-    Size(MIB),
+const SMALL: [Size; 5] = [
     Size(8 * MIB - MIB),
     Size(8 * MIB),
-    Size(16 * MIB - MIB),
     Size(64 * MIB),
-    Size(GIB),
-    Size(2032 * MIB),
     Size(2039 * MIB),
     Size(2040 * MIB),
 ];
-const LARGE: [Size; 4] = [
-    Size(2047 * MIB),
-    Size(2 * GIB),
-    Size(2 * GIB + 8 * MIB),
-    Size(5 * GIB),
-];
-const BELOW_4G: [Size; 5] = [
-    Size(2 * MIB),
-    Size(16 * MIB),
-    Size(64 * MIB),
-    Size(3 * GIB),
-    Size(DEFAULT_LIMIT - MIB),
-];
-const CMOS: [Size; 7] = [
-    Size(MIB),
-    Size(2 * MIB),
-    Size(16 * MIB),
-    Size(17 * MIB),
-    Size(64 * MIB),
-    Size(65 * MIB),
-    Size(4 * GIB),
-];
+const LARGE: [Size; 3] = [Size(2047 * MIB), Size(2 * GIB + 8 * MIB), Size(5 * GIB)];
+const BELOW_4G: [Size; 3] = [Size(2 * MIB), Size(64 * MIB), Size(DEFAULT_LIMIT - MIB)];
 
-const SPLITS: [Split; 6] = [
+const SPLITS: [Split; 4] = [
     Split::by_default(DEFAULT_LIMIT, 3 * GIB),
-    Split::by_default(4 * GIB, 3 * GIB),
     Split::by_default(8 * GIB, 3 * GIB),
     Split::at(GIB, GIB + MIB),
-    Split::at(2 * GIB, 4 * GIB),
     Split::at(1536 * MIB, 2 * GIB),
 ];
 

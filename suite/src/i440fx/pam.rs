@@ -27,86 +27,109 @@ fn disabled_segments_are_pci(junction: Junction) {
 }
 
 /// [PAM] Read/write: all accesses to the segment are directed to DRAM.
-#[testjig::test(on = Junction, vary(segment = Segment::ALL))]
-fn read_write_makes_one_segment_dram(junction: Junction, segment: Segment) {
-    junction.host.set_attribute(segment, ReadWrite);
-    let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
-    assert_eq!(junction.reads(), sides);
-    assert_eq!(junction.writes(), sides);
+#[testjig::test(on = Junction)]
+fn read_write_makes_one_segment_dram(junction: Junction) {
+    for segment in Segment::ALL {
+        junction.host.set_attribute(segment, ReadWrite);
+        let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
+        assert_eq!(junction.reads(), sides, "{segment:?}");
+        assert_eq!(junction.writes(), sides, "{segment:?}");
+        junction.host.set_attribute(segment, Disabled);
+    }
 }
 
 /// [PAM] Each segment has attributes of its own.
-#[testjig::test(on = Junction, vary(segment = Segment::ALL))]
-fn disabling_a_segment_leaves_the_others_dram(junction: Junction, segment: Segment) {
-    junction.host.set_all_attributes(ReadWrite);
-    junction.host.set_attribute(segment, Disabled);
-    let sides = Sides::all(Side::Pci)
-        .with(SEGMENTS, Side::Dram)
-        .with(segment.range(), Side::Pci);
-    assert_eq!(junction.reads(), sides);
-    assert_eq!(junction.writes(), sides);
+#[testjig::test(on = Junction)]
+fn disabling_a_segment_leaves_the_others_dram(junction: Junction) {
+    for segment in Segment::ALL {
+        junction.host.set_all_attributes(ReadWrite);
+        junction.host.set_attribute(segment, Disabled);
+        let sides = Sides::all(Side::Pci)
+            .with(SEGMENTS, Side::Dram)
+            .with(segment.range(), Side::Pci);
+        assert_eq!(junction.reads(), sides, "{segment:?}");
+        assert_eq!(junction.writes(), sides, "{segment:?}");
+    }
 }
 
 /// [PAM] RE = 1: reads of the segment are directed to DRAM.
-#[testjig::test(on = Junction, vary(segment = Segment::ALL))]
-fn read_only_reads_dram(junction: Junction, segment: Segment) {
-    junction.host.set_attribute(segment, ReadOnly);
-    let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
-    assert_eq!(junction.reads(), sides);
+#[testjig::test(on = Junction)]
+fn read_only_reads_dram(junction: Junction) {
+    for segment in Segment::ALL {
+        junction.host.set_attribute(segment, ReadOnly);
+        let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
+        assert_eq!(junction.reads(), sides, "{segment:?}");
+        junction.host.set_attribute(segment, Disabled);
+    }
 }
 
 /// [PAM] WE = 0: writes to the segment do not reach DRAM.
 ///
 /// Asked of the address map: QEMU protects DRAM from its CPUs only, and the wire is none.
-#[testjig::test(on = I440fx, vary(segment = Segment::ALL))]
-fn read_only_protects_dram_from_the_cpu(host: I440fx, vm: &Vm, segment: Segment) {
-    host.set_attribute(segment, ReadOnly);
-    let shown = AddressMap::of(vm, "memory").at(segment.range());
-    assert_eq!(shown, ["rom: ram"]);
+#[testjig::test(on = I440fx)]
+fn read_only_protects_dram_from_the_cpu(host: I440fx, vm: &Vm) {
+    for segment in Segment::ALL {
+        host.set_attribute(segment, ReadOnly);
+        let shown = AddressMap::of(vm, "memory").at(segment.range());
+        assert_eq!(shown, ["rom: ram"], "{segment:?}");
+    }
 }
 
 /// [PAM] WE = 1: writes to the segment are directed to DRAM.
-#[testjig::test(on = Junction, vary(segment = Segment::ALL))]
-fn write_only_writes_dram(junction: Junction, segment: Segment) {
-    junction.host.set_attribute(segment, WriteOnly);
-    let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
-    assert_eq!(junction.writes(), sides);
+#[testjig::test(on = Junction)]
+fn write_only_writes_dram(junction: Junction) {
+    for segment in Segment::ALL {
+        junction.host.set_attribute(segment, WriteOnly);
+        let sides = Sides::all(Side::Pci).with(segment.range(), Side::Dram);
+        assert_eq!(junction.writes(), sides, "{segment:?}");
+        junction.host.set_attribute(segment, Disabled);
+    }
 }
 
 /// [PAM] A register holds the attributes of two segments, each in bits of its own.
-#[testjig::test(on = Junction, vary(low = READABLE, high = READABLE))]
-fn the_segments_of_a_register_are_independent(junction: Junction, low: Attribute, high: Attribute) {
-    let pam = Pam::new().with_low(low).with_high(high);
-    junction.host.set_pam(2, pam);
-    assert_eq!(junction.host.pam(2), pam);
-    let sides = Sides::all(Side::Pci)
-        .with(Segment::at(0xc_8000).range(), side(low))
-        .with(Segment::at(0xc_c000).range(), side(high));
-    assert_eq!(junction.reads(), sides);
+#[testjig::test(on = Junction)]
+fn the_segments_of_a_register_are_independent(junction: Junction) {
+    for low in READABLE {
+        for high in READABLE {
+            let pam = Pam::new().with_low(low).with_high(high);
+            junction.host.set_pam(2, pam);
+            assert_eq!(junction.host.pam(2), pam, "{low:?} {high:?}");
+            let sides = Sides::all(Side::Pci)
+                .with(Segment::at(0xc_8000).range(), side(low))
+                .with(Segment::at(0xc_c000).range(), side(high));
+            assert_eq!(junction.reads(), sides, "{low:?} {high:?}");
+        }
+    }
 }
 
 /// [PAM] Attributes can be changed at any time, and the last ones count.
-#[testjig::test(on = Junction, vary(from = Attribute::ALL, to = Attribute::ALL))]
-fn nothing_remains_of_earlier_attributes(junction: Junction, from: Attribute, to: Attribute) {
-    let segment = Segment::at(0xd_4000);
-    junction.host.set_attribute(segment, from);
-    junction.host.set_attribute(segment, to);
-    let sides = Sides::all(Side::Pci).with(segment.range(), side(to));
-    if to != WriteOnly {
-        assert_eq!(junction.reads(), sides);
-    }
-    if to != ReadOnly {
-        assert_eq!(junction.writes(), sides);
+#[testjig::test(on = Junction)]
+fn nothing_remains_of_earlier_attributes(junction: Junction) {
+    for from in Attribute::ALL {
+        for to in Attribute::ALL {
+            let segment = Segment::at(0xd_4000);
+            junction.host.set_attribute(segment, from);
+            junction.host.set_attribute(segment, to);
+            let sides = Sides::all(Side::Pci).with(segment.range(), side(to));
+            if to != WriteOnly {
+                assert_eq!(junction.reads(), sides, "{from:?} {to:?}");
+            }
+            if to != ReadOnly {
+                assert_eq!(junction.writes(), sides, "{from:?} {to:?}");
+            }
+        }
     }
 }
 
 /// [PAM] Bits 7, 6, 3 and 2 are reserved.
-#[testjig::test(on = Junction, vary(number = 0..=6))]
-fn reserved_bits_route_nothing(junction: Junction, number: u16) {
-    let reserved = Pam::new().with_low_reserved(3).with_high_reserved(3);
-    junction.host.set_pam(number, reserved);
-    assert_eq!(junction.reads(), Sides::all(Side::Pci));
-    assert_eq!(junction.writes(), Sides::all(Side::Pci));
+#[testjig::test(on = Junction)]
+fn reserved_bits_route_nothing(junction: Junction) {
+    for number in 0..=6 {
+        let reserved = Pam::new().with_low_reserved(3).with_high_reserved(3);
+        junction.host.set_pam(number, reserved);
+        assert_eq!(junction.reads(), Sides::all(Side::Pci), "{number:#x}");
+        assert_eq!(junction.writes(), Sides::all(Side::Pci), "{number:#x}");
+    }
 }
 
 /// [PAM] The lower half of PAM0 is reserved.
@@ -150,19 +173,25 @@ fn writes_beside_the_registers_route_nothing(junction: Junction) {
 }
 
 /// [PAM] Disabling a segment hides its DRAM, and does not change it.
-#[testjig::test(on = I440fx, vary(segment = Segment::ALL))]
-fn dram_keeps_its_contents_while_disabled(host: I440fx, vm: &Vm, segment: Segment) {
-    host.set_attribute(segment, ReadWrite);
-    vm.writeq(segment.base(), 0x0123_4567_89ab_cdef);
-    vm.writeb(segment.last(), 0x5a);
+#[testjig::test(on = I440fx)]
+fn dram_keeps_its_contents_while_disabled(host: I440fx, vm: &Vm) {
+    for segment in Segment::ALL {
+        host.set_attribute(segment, ReadWrite);
+        vm.writeq(segment.base(), 0x0123_4567_89ab_cdef);
+        vm.writeb(segment.last(), 0x5a);
 
-    host.set_attribute(segment, Disabled);
-    vm.writeq(segment.base(), 0);
-    vm.writeb(segment.last(), 0);
+        host.set_attribute(segment, Disabled);
+        vm.writeq(segment.base(), 0);
+        vm.writeb(segment.last(), 0);
 
-    host.set_attribute(segment, ReadWrite);
-    assert_eq!(vm.readq(segment.base()), 0x0123_4567_89ab_cdef);
-    assert_eq!(vm.readb(segment.last()), 0x5a);
+        host.set_attribute(segment, ReadWrite);
+        assert_eq!(
+            vm.readq(segment.base()),
+            0x0123_4567_89ab_cdef,
+            "{segment:?}"
+        );
+        assert_eq!(vm.readb(segment.last()), 0x5a, "{segment:?}");
+    }
 }
 
 /// An access that begins in PCI and ends in DRAM is served by both.

@@ -108,23 +108,14 @@ fn an_old_machine_has_the_resource_as_its_upper_hole(host: I440fx, vm: &Vm) {
 
 const IO_APIC: u64 = 0xfec0_0000;
 
-const SIZES: [Size; 6] = [
-    Size(MIB),
+const SIZES: [Size; 4] = [
     Size(64 * MIB),
     Size(3584 * MIB - MIB),
     Size(3584 * MIB),
-    Size(4 * GIB),
     Size(4 * GIB + MIB),
 ];
 
-const RESERVED: [Size; 6] = [
-    Size(0),
-    Size(1),
-    Size(GIB - 1),
-    Size(GIB),
-    Size(GIB + 1),
-    Size(3 * GIB),
-];
+const RESERVED: [Size; 4] = [Size(0), Size(1), Size(GIB), Size(GIB + 1)];
 
 /// First address, and the address after the last.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -25,12 +25,14 @@ fn the_open_space_is_dram_and_nothing_around_it(junction: Junction) {
 }
 
 /// [SMRAM] D_OPEN = 0: outside of SMM, accesses go to PCI, whatever the other bits say.
-#[testjig::test(on = Junction, vary(smram = CLOSED))]
-fn without_d_open_the_space_is_pci(junction: Junction, smram: Smram) {
-    junction.host.set_smram(OPEN);
-    junction.host.set_smram(smram);
-    assert_eq!(junction.reads(), Sides::all(Side::Pci));
-    assert_eq!(junction.writes(), Sides::all(Side::Pci));
+#[testjig::test(on = Junction)]
+fn without_d_open_the_space_is_pci(junction: Junction) {
+    for smram in CLOSED {
+        junction.host.set_smram(OPEN);
+        junction.host.set_smram(smram);
+        assert_eq!(junction.reads(), Sides::all(Side::Pci), "{smram:?}");
+        assert_eq!(junction.writes(), Sides::all(Side::Pci), "{smram:?}");
+    }
 }
 
 /// [SMRAM] The register is byte 72h, by an access of any width.

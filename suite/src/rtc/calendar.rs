@@ -20,69 +20,101 @@ fn midnight_after(rtc: &Mc146818, vm: &Vm, year: u16, month: u8, day: u8) -> (u1
 }
 
 /// [Update Cycle] An update increments the seconds, checks for overflow, increments the minutes where needed, and so on to the year.
-#[testjig::test(on = Mc146818, needs(clock), vary(
-    format = [Format::BCD_12, Format::BCD_24, Format::BINARY_12, Format::BINARY_24]
-))]
-fn a_second_counts(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    let now = one_second_after(&rtc, vm, THURSDAY, Time::new(17, 38, 19));
-    assert_eq!(now, DateTime::new(THURSDAY, Time::new(17, 38, 20)));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_second_counts(rtc: Mc146818, vm: &Vm) {
+    for format in FORMATS {
+        rtc.set_b(RegB::new().with_format(format));
+        let now = one_second_after(&rtc, vm, THURSDAY, Time::new(17, 38, 19));
+        assert_eq!(
+            now,
+            DateTime::new(THURSDAY, Time::new(17, 38, 20)),
+            "{format:?}"
+        );
+    }
 }
 
 /// [Update Cycle] The 59th second carries into the minutes.
-#[testjig::test(on = Mc146818, needs(clock), vary(
-    format = [Format::BCD_12, Format::BCD_24, Format::BINARY_12, Format::BINARY_24]
-))]
-fn a_minute_follows_59_seconds(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    let now = one_second_after(&rtc, vm, THURSDAY, Time::new(7, 29, 59));
-    assert_eq!(now, DateTime::new(THURSDAY, Time::new(7, 30, 0)));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_minute_follows_59_seconds(rtc: Mc146818, vm: &Vm) {
+    for format in FORMATS {
+        rtc.set_b(RegB::new().with_format(format));
+        let now = one_second_after(&rtc, vm, THURSDAY, Time::new(7, 29, 59));
+        assert_eq!(
+            now,
+            DateTime::new(THURSDAY, Time::new(7, 30, 0)),
+            "{format:?}"
+        );
+    }
 }
 
 /// [Update Cycle] The 59th minute carries into the hours.
-#[testjig::test(on = Mc146818, needs(clock), vary(
-    format = [Format::BCD_12, Format::BCD_24, Format::BINARY_12, Format::BINARY_24]
-))]
-fn an_hour_follows_59_minutes(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    let now = one_second_after(&rtc, vm, THURSDAY, Time::new(19, 59, 59));
-    assert_eq!(now, DateTime::new(THURSDAY, Time::new(20, 0, 0)));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn an_hour_follows_59_minutes(rtc: Mc146818, vm: &Vm) {
+    for format in FORMATS {
+        rtc.set_b(RegB::new().with_format(format));
+        let now = one_second_after(&rtc, vm, THURSDAY, Time::new(19, 59, 59));
+        assert_eq!(
+            now,
+            DateTime::new(THURSDAY, Time::new(20, 0, 0)),
+            "{format:?}"
+        );
+    }
 }
 
 /// [Update Cycle] The last hour carries into the day.
-#[testjig::test(on = Mc146818, needs(clock), vary(
-    format = [Format::BCD_12, Format::BCD_24, Format::BINARY_12, Format::BINARY_24]
-))]
-fn a_day_follows_the_last_hour(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    assert_eq!(midnight_after(&rtc, vm, 2019, 8, 29), (2019, 8, 30));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_day_follows_the_last_hour(rtc: Mc146818, vm: &Vm) {
+    for format in FORMATS {
+        rtc.set_b(RegB::new().with_format(format));
+        assert_eq!(
+            midnight_after(&rtc, vm, 2019, 8, 29),
+            (2019, 8, 30),
+            "{format:?}"
+        );
+    }
 }
 
 /// [Update Cycle] In 12-hour mode noon is within the day.
-#[testjig::test(on = Mc146818, needs(clock), vary(format = [Format::BCD_12, Format::BINARY_12]))]
-fn noon_does_not_end_the_day(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    let now = one_second_after(&rtc, vm, THURSDAY, Time::new(11, 59, 59));
-    assert_eq!(now, DateTime::new(THURSDAY, Time::new(12, 0, 0)));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn noon_does_not_end_the_day(rtc: Mc146818, vm: &Vm) {
+    for format in [Format::BCD_12, Format::BINARY_12] {
+        rtc.set_b(RegB::new().with_format(format));
+        let now = one_second_after(&rtc, vm, THURSDAY, Time::new(11, 59, 59));
+        assert_eq!(
+            now,
+            DateTime::new(THURSDAY, Time::new(12, 0, 0)),
+            "{format:?}"
+        );
+    }
 }
 
 /// [Features] 100-year calendar: months with 31 days.
-#[testjig::test(on = Mc146818, needs(clock), vary(month = [1, 3, 5, 7, 8, 10]))]
-fn a_long_month_ends_after_the_31st(rtc: Mc146818, vm: &Vm, month: u8) {
-    assert_eq!(midnight_after(&rtc, vm, 2021, month, 30), (2021, month, 31));
-    assert_eq!(
-        midnight_after(&rtc, vm, 2021, month, 31),
-        (2021, month + 1, 1)
-    );
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_long_month_ends_after_the_31st(rtc: Mc146818, vm: &Vm) {
+    for month in [1, 3, 5, 7, 8, 10] {
+        assert_eq!(
+            midnight_after(&rtc, vm, 2021, month, 30),
+            (2021, month, 31),
+            "{month}"
+        );
+        assert_eq!(
+            midnight_after(&rtc, vm, 2021, month, 31),
+            (2021, month + 1, 1),
+            "{month}"
+        );
+    }
 }
 
 /// [Features] 100-year calendar: months with 30 days.
-#[testjig::test(on = Mc146818, needs(clock), vary(month = [4, 6, 9, 11]))]
-fn a_short_month_ends_after_the_30th(rtc: Mc146818, vm: &Vm, month: u8) {
-    assert_eq!(
-        midnight_after(&rtc, vm, 2021, month, 30),
-        (2021, month + 1, 1)
-    );
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_short_month_ends_after_the_30th(rtc: Mc146818, vm: &Vm) {
+    for month in [4, 6, 9, 11] {
+        assert_eq!(
+            midnight_after(&rtc, vm, 2021, month, 30),
+            (2021, month + 1, 1),
+            "{month}"
+        );
+    }
 }
 
 /// [Features] Automatic end of month recognition: February.
@@ -105,17 +137,29 @@ fn the_year_2000_is_a_leap_year(rtc: Mc146818, vm: &Vm) {
 }
 
 /// [Features] 100-year calendar: December carries into the year.
-#[testjig::test(on = Mc146818, needs(clock), vary(format = [Format::BCD_24, Format::BINARY_24]))]
-fn a_year_follows_december(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    assert_eq!(midnight_after(&rtc, vm, 2019, 12, 31), (2020, 1, 1));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_year_follows_december(rtc: Mc146818, vm: &Vm) {
+    for format in [Format::BCD_24, Format::BINARY_24] {
+        rtc.set_b(RegB::new().with_format(format));
+        assert_eq!(
+            midnight_after(&rtc, vm, 2019, 12, 31),
+            (2020, 1, 1),
+            "{format:?}"
+        );
+    }
 }
 
 /// [PC/AT, byte 32H] The century byte counts with year 99's end.
-#[testjig::test(on = Mc146818, needs(clock), vary(format = [Format::BCD_24, Format::BINARY_24]))]
-fn a_century_follows_year_99(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    assert_eq!(midnight_after(&rtc, vm, 1999, 12, 31), (2000, 1, 1));
+#[testjig::test(on = Mc146818, needs(clock))]
+fn a_century_follows_year_99(rtc: Mc146818, vm: &Vm) {
+    for format in [Format::BCD_24, Format::BINARY_24] {
+        rtc.set_b(RegB::new().with_format(format));
+        assert_eq!(
+            midnight_after(&rtc, vm, 1999, 12, 31),
+            (2000, 1, 1),
+            "{format:?}"
+        );
+    }
 }
 
 /// [PC/AT, byte 32H] The century byte reaches beyond what 32 bits of seconds hold.
@@ -125,14 +169,16 @@ fn years_beyond_2038_count(rtc: Mc146818, vm: &Vm) {
 }
 
 /// [Table 2] The day of the week counts from Sunday, which is 1.
-#[testjig::test(on = Mc146818, needs(clock), vary(format = [Format::BCD_24, Format::BINARY_24]))]
-fn the_week_begins_anew_on_sunday(rtc: Mc146818, vm: &Vm, format: Format) {
-    rtc.set_b(RegB::new().with_format(format));
-    let saturday = Date::new(2026, 1, 17);
-    rtc.set(DateTime::new(saturday, LAST_SECOND));
-    assert_eq!(rtc.weekday(), 7);
-    vm.clock().step(SECOND);
-    assert_eq!(rtc.weekday(), 1);
+#[testjig::test(on = Mc146818, needs(clock))]
+fn the_week_begins_anew_on_sunday(rtc: Mc146818, vm: &Vm) {
+    for format in [Format::BCD_24, Format::BINARY_24] {
+        rtc.set_b(RegB::new().with_format(format));
+        let saturday = Date::new(2026, 1, 17);
+        rtc.set(DateTime::new(saturday, LAST_SECOND));
+        assert_eq!(rtc.weekday(), 7, "{format:?}");
+        vm.clock().step(SECOND);
+        assert_eq!(rtc.weekday(), 1, "{format:?}");
+    }
 }
 
 /// [Update Cycle] The day of the week is incremented with the date.

@@ -42,7 +42,7 @@ fn assert_period(wait: Duration, period: Duration) {
 }
 
 /// [Table 5] Periodic interrupt rates of the 32.768 kHz time base.
-#[testjig::test(on = Mc146818, needs(clock), vary(rate = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]))]
+#[testjig::test(on = Mc146818, needs(clock), vary(rate = [1, 2, 3, 6, 15]))]
 fn ticks_come_at_the_selected_rate(rtc: Mc146818, vm: &Vm, rate: u8) {
     let period = at_rate(rate).period().expect("rates from 1 on tick");
     let irq = start(&rtc, vm, rate);

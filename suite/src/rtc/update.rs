@@ -71,20 +71,17 @@ fn uip_is_set_from_244_us_before_the_update(rtc: Mc146818, vm: &Vm, unread: Unre
     assert!(rtc.a().update_in_progress());
 }
 
-/// [Register A, UIP] One stays until the update.
-#[testjig::test(on = Mc146818, needs(clock), vary(unread = [Unread::Nothing, Unread::Update, Unread::UpdateAndAlarm]))]
-fn uip_is_set_until_the_update(rtc: Mc146818, vm: &Vm, unread: Unread) {
-    let_a_second_pass(&rtc, vm, unread);
-    vm.clock().step(SECOND - NANOSECOND);
-    assert!(rtc.a().update_in_progress());
-}
-
-/// [Register A, UIP] The update over, UIP is clear; whether the program had seen it set makes no difference.
+/// [Register A, UIP] One stays until the update; that over, UIP is clear. Whether the program had seen it set makes no difference.
 #[testjig::test(on = Mc146818, needs(clock), vary(
     unread = [Unread::Nothing, Unread::Update, Unread::UpdateAndAlarm],
     look = [false, true]
 ))]
-fn uip_is_clear_after_the_update(rtc: Mc146818, vm: &Vm, unread: Unread, look: bool) {
+fn uip_is_set_until_the_update_and_clear_after_it(
+    rtc: Mc146818,
+    vm: &Vm,
+    unread: Unread,
+    look: bool,
+) {
     let_a_second_pass(&rtc, vm, unread);
     vm.clock().step(SECOND - NANOSECOND);
     assert!(!look || rtc.a().update_in_progress());
