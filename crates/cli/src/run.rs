@@ -26,8 +26,8 @@ use crate::reports::Reports;
 /// 130 interrupted.
 #[derive(Args)]
 #[command(after_help = "Exit status:
-  0    every case that ran passed
-  1    a case failed, crashed, hung or leaked
+  0    every case that ran passed, or failed as expected
+  1    a case failed, crashed, hung, leaked, or passed unexpectedly
   2    wrong usage
   4    nothing ran
   5    a set-up failed, for instance no QEMU could be had

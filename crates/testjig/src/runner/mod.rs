@@ -188,6 +188,9 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
                 .qemus
                 .get(case.arch())
                 .map_or_else(|_| String::new(), version);
+            if let Some(why) = case.test.xfail {
+                outcome = outcome.expected_to_fail(why, &place(case));
+            }
             finish(&case.name, &place(case), outcome, reporter);
         },
     )?;
