@@ -45,6 +45,8 @@ pub struct Plan {
     pub accepted_skips: Vec<String>,
     /// Whether cases that pass keep their timelines, too.
     pub timelines: bool,
+    /// Whether the first case that does not end well is the last that is started.
+    pub fail_fast: bool,
 }
 
 impl Plan {
