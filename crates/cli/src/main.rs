@@ -3,6 +3,7 @@
 mod changed;
 mod clean;
 mod coverage;
+mod devices;
 mod doctor;
 mod list;
 mod merge;
@@ -31,6 +32,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// List the tests; starts no QEMU
     List(list::Arguments),
+    /// List the devices and machines of a QEMU with the tests that reach them
+    Devices(devices::Arguments),
     /// Make one report of the records of several runs
     Merge(merge::Arguments),
     /// Run the tests on a QEMU that was built to tell which lines they reach
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::List(arguments) => arguments.run(),
         Command::Merge(arguments) => arguments.run(),
         Command::Coverage(arguments) => arguments.run(),
+        Command::Devices(arguments) => arguments.run(),
         Command::Mutate(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
