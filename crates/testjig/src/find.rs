@@ -35,11 +35,7 @@ pub fn named_arch(wish: &Wish) -> Option<Arch> {
 
 /// Finds or fetches a QEMU for each architecture that the cases need.
 pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
-    for_archs(cases.iter().map(Case::arch).collect(), wish)
-}
-
-/// Finds or fetches a QEMU for each of these architectures.
-pub fn for_archs(archs: BTreeSet<Arch>, wish: &Wish) -> Qemus {
+    let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
     let mut qemus = Qemus::default();
     let cache = match Cache::open() {
         Ok(cache) => cache,

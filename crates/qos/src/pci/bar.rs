@@ -9,7 +9,7 @@ use testjig_qtest::Width;
 use testjig_vm::{Fault, Vm};
 
 use super::host::no_windows;
-use super::{BarValue, Bdf, Command, Function, Pci, Ports, header, value};
+use super::{BarValue, Bdf, Command, Function, Ports, header, value};
 
 /// Where a base address register places a function's registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -596,24 +596,6 @@ impl fmt::Display for Bar {
 impl fmt::Debug for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bar({self} at {:#x})", self.0.address)
-    }
-}
-
-impl Pci {
-    /// Takes every address back that was given out on bus 0, for a machine that was reset: its base address registers are zero again.
-    /// Buses behind bridges have no number and no windows any more.
-    ///
-    /// Mapped [`Bar`]s stay what they are: registers at addresses that the device no longer knows.
-    pub fn forget(&self) {
-        let mut state = self.state();
-        state.bridges.clear();
-        state.mapped.clear();
-        state.pools.retain(|&bus, _| bus == 0);
-        if let Some(root) = state.pools.get_mut(&0) {
-            for pool in [&mut root.io, &mut root.memory, &mut root.memory64] {
-                *pool = super::window::Pool::new(pool.range());
-            }
-        }
     }
 }
 

@@ -101,25 +101,25 @@ macro_rules! on_bridge {
 impl Pci {
     /// What is behind a host bridge of one's own.
     pub fn new(bridge: impl HostBridge + 'static, map: AddressMap) -> Self {
-        Self::of(Bridge::Other(Box::new(bridge)), map)
+        Self::behind(Bridge::Other(Box::new(bridge)), map)
     }
 
     /// Behind the ports 0xcf8 and 0xcfc.
     pub fn with_mechanism1(bridge: ConfigSpace, map: AddressMap) -> Self {
-        Self::of(Bridge::Mechanism1(bridge), map)
+        Self::behind(Bridge::Mechanism1(bridge), map)
     }
 
     /// Behind a memory window.
     pub fn with_ecam(bridge: Ecam, map: AddressMap) -> Self {
-        Self::of(Bridge::Ecam(bridge), map)
+        Self::behind(Bridge::Ecam(bridge), map)
     }
 
     /// Behind a POWER server's host bridge.
     pub fn with_spapr(bridge: SpaprPhb, map: AddressMap) -> Self {
-        Self::of(Bridge::Spapr(bridge), map)
+        Self::behind(Bridge::Spapr(bridge), map)
     }
 
-    fn of(bridge: Bridge, map: AddressMap) -> Self {
+    fn behind(bridge: Bridge, map: AddressMap) -> Self {
         let range = |window: super::Window| window.base..window.base + window.len;
         let root = Pools {
             io: Pool::new(map.io.clone()),
@@ -183,6 +183,30 @@ impl Pci {
 
     pub(super) fn state(&self) -> std::cell::RefMut<'_, State> {
         self.0.state.borrow_mut()
+    }
+
+    /// For a machine that was reset: its base address registers are zero again, its bridges have no bus numbers, and a `q35` has closed
+    /// its configuration window. Takes back what was given out, and opens that window.
+    ///
+    /// Mapped [`Bar`](super::Bar)s stay what they are: registers at addresses that the device no longer knows.
+    #[track_caller]
+    pub fn after_reset(&self) {
+        let mut state = self.state();
+        state.bridges.clear();
+        state.mapped.clear();
+        state.pools.retain(|&bus, _| bus == 0);
+        if let Some(root) = state.pools.get_mut(&0) {
+            for pool in [&mut root.io, &mut root.memory, &mut root.memory64] {
+                *pool = Pool::new(pool.range());
+            }
+        }
+        drop(state);
+        if self
+            .ecam()
+            .is_some_and(|ecam| ecam.window().base() == Self::Q35_ECAM)
+        {
+            Self::open_q35(self.vm());
+        }
     }
 
     /// The registers of one function, whether it exists or not.

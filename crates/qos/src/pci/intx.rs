@@ -1,5 +1,6 @@
 //! Where INTx# goes: from a function's pin over bridges and the chipset's router to an input of the interrupt controller.
 
+use testjig_qmp::commands::{ObjectProperty, QomList};
 use testjig_vm::{Fault, Pin};
 
 use super::{Bdf, Function, header};
@@ -13,8 +14,13 @@ pub enum Routing {
     /// By the ICH9: devices behind the host bridge to PIRQE–H, its own to PIRQA–D; in APIC mode those are inputs 16–23 of the I/O APIC
     /// (ICH9 data sheet, §5.8.6 and §10.1).
     Ich9,
-    /// By nothing but the rotation over device numbers (P2P §9.1); the function gives the pin for each of the four lines.
-    Swizzled(fn(u8) -> Pin),
+    /// By nothing but the rotation over device numbers (P2P §9.1), to four inputs in a row of an interrupt controller.
+    Swizzled {
+        /// The types that the controller may have, as QEMU calls them.
+        controller: &'static [&'static str],
+        /// The input that the first line goes to.
+        first: u32,
+    },
     /// To where a test can't watch it, for this reason.
     Unseen(&'static str),
 }
@@ -52,10 +58,32 @@ impl Function {
                 };
                 Pin::input("ioapic", 16 + u32::from(pirq))
             }
-            Routing::Swizzled(pin) => pin(swizzle(device, line)),
+            Routing::Swizzled { controller, first } => {
+                let line = u32::from(swizzle(device, line));
+                Pin::input(self.unattached(controller), first + line)
+            }
             Routing::Unseen(reason) => Fault::skip(reason).raise(),
         };
         Some(pin)
+    }
+
+    /// The path of the machine's device of one of these types. QEMU numbers such devices, in an order of its own.
+    #[track_caller]
+    fn unattached(&self, types: &[&str]) -> String {
+        const PARENT: &str = "/machine/unattached";
+        let children = self.vm().qmp(QomList::of(PARENT));
+        let is_one = |child: &&ObjectProperty| {
+            let mut types = types.iter();
+            types.any(|name| child.type_name == format!("child<{name}>"))
+        };
+        match children.iter().find(is_one) {
+            Some(child) => format!("{PARENT}/{}", child.name),
+            None => Fault::usage(format!(
+                "failed to find the interrupt controller: {PARENT} has no {}",
+                types.join(" and no ")
+            ))
+            .raise(),
+        }
     }
 
     /// The device on the root bus through which the pin (0–3) goes, and which of its pins that is.

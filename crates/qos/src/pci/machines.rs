@@ -1,6 +1,7 @@
 //! The host bridges of the machines that testjig knows.
 
-use testjig_vm::{Pin, Vm};
+use testjig_qtest::Width;
+use testjig_vm::{Arch, Vm};
 
 use super::intx::Routing;
 use super::{AddressMap, Bdf, ConfigSpace, Ecam, Pci, Ports, SpaprPhb, Window};
@@ -26,6 +27,20 @@ impl Pci {
     /// Where `virt` of RISC-V has its configuration window.
     pub const RISCV_VIRT_ECAM: u64 = 0x3000_0000;
 
+    /// That of the machine, whichever it is; `None` if testjig knows none of it.
+    #[track_caller]
+    pub fn of(vm: &Vm) -> Option<Self> {
+        let machine = vm.launch().machine();
+        Some(match (machine.arch, machine.name) {
+            (Arch::X86_64 | Arch::I386, "pc") => Self::pc(vm),
+            (Arch::X86_64 | Arch::I386, "q35") => Self::q35(vm),
+            (Arch::Aarch64, "virt") => Self::arm_virt(vm),
+            (Arch::Riscv64, "virt") => Self::riscv_virt(vm),
+            (Arch::Ppc64, "pseries") => Self::pseries(vm),
+            _ => return None,
+        })
+    }
+
     /// That of a `pc`: an i440FX with a PIIX3. Touches nothing.
     pub fn pc(vm: &Vm) -> Self {
         let map = AddressMap {
@@ -41,16 +56,7 @@ impl Pci {
     /// That of a `q35`, whose configuration window is opened at 0xb0000000 for 256 buses (82Q35 data sheet, PCIEXBAR).
     #[track_caller]
     pub fn q35(vm: &Vm) -> Self {
-        const ENABLE: u32 = 1;
-        let ports = ConfigSpace::new(vm);
-        let hub = Bdf::new(0, 0, 0);
-        ports.write(hub, PCIEXBAR + 4, testjig_qtest::Width::L, 0);
-        ports.write(
-            hub,
-            PCIEXBAR,
-            testjig_qtest::Width::L,
-            Q35_ECAM as u32 | ENABLE,
-        );
+        Self::open_q35(vm);
         let map = AddressMap {
             ports: Ports::Native,
             io: PC_IO,
@@ -61,6 +67,16 @@ impl Pci {
         Self::with_ecam(Ecam::new(vm, Q35_ECAM), map)
     }
 
+    /// Writes PCIEXBAR.
+    #[track_caller]
+    pub(super) fn open_q35(vm: &Vm) {
+        const ENABLE: u32 = 1;
+        let ports = ConfigSpace::new(vm);
+        let hub = Bdf::new(0, 0, 0);
+        ports.write(hub, PCIEXBAR + 4, Width::L, 0);
+        ports.write(hub, PCIEXBAR, Width::L, Q35_ECAM as u32 | ENABLE);
+    }
+
     /// That of `virt` of 64-bit Arm. Touches nothing.
     pub fn arm_virt(vm: &Vm) -> Self {
         let map = AddressMap {
@@ -68,7 +84,10 @@ impl Pci {
             io: 0x1000..0x1_0000,
             memory: Window::identical(0x1000_0000..0x3eff_0000),
             memory64: Window::identical(512 * GIB..1024 * GIB),
-            intx: Routing::Swizzled(gpex),
+            intx: Routing::Swizzled {
+                controller: &["arm_gic", "arm-gicv3"],
+                first: 3,
+            },
         };
         Self::with_ecam(Ecam::new(vm, Self::ARM_VIRT_ECAM), map)
     }
@@ -83,7 +102,10 @@ impl Pci {
             io: 0x1000..0x1_0000,
             memory: Window::identical(GIB..2 * GIB),
             memory64: Window::identical(high..high + 16 * GIB),
-            intx: Routing::Swizzled(gpex),
+            intx: Routing::Swizzled {
+                controller: &["riscv.sifive.plic"],
+                first: 32,
+            },
         };
         Self::with_ecam(Ecam::new(vm, Self::RISCV_VIRT_ECAM), map)
     }
@@ -107,9 +129,4 @@ impl Pci {
         };
         Self::with_spapr(SpaprPhb::new(vm), map)
     }
-}
-
-/// The outputs of QEMU's generic host bridge, one an interrupt line.
-fn gpex(line: u8) -> Pin {
-    Pin::output("/machine/unattached/gpex", line.into()).of_list("sysbus-irq")
 }

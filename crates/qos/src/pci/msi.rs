@@ -1,11 +1,13 @@
 //! [`Msi`]: message-signaled interrupts (PCI §6.8.1), and where their messages land.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bitfield_struct::bitfield;
-use testjig_vm::{Condition, Vm};
+use testjig_vm::{Condition, Fault, Vm};
 
-use super::{Capability, Function, capability};
+use super::{Capability, Function, Pci, capability};
+use crate::mem::{GuestAlloc, GuestBuf};
 
 /// What a function writes where in order to interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,15 +25,35 @@ pub struct MsiMessage {
 pub struct MsiSlot {
     vm: Vm,
     address: u64,
+    /// Its piece of memory, if it owns one.
+    _memory: Option<Rc<GuestBuf>>,
 }
 
 impl MsiSlot {
+    /// A dword below 4 GiB from the machine's allocator.
+    ///
+    /// Ends the test as skipped on a `pseries`, whose devices reach memory only through a table that hypercalls fill.
+    #[track_caller]
+    pub fn new(pci: &Pci) -> Self {
+        if pci.spapr().is_some() {
+            Fault::skip("no message reaches the memory of a pseries: only hypercalls could map it for devices").raise();
+        }
+        let vm = pci.vm();
+        let memory = GuestAlloc::of(vm).request(4).below(1 << 32).buf();
+        Self {
+            vm: vm.clone(),
+            address: memory.addr(),
+            _memory: Some(Rc::new(memory)),
+        }
+    }
+
     /// The dword at this guest-physical address, which becomes zero.
     #[track_caller]
-    pub fn new(vm: &Vm, address: u64) -> Self {
+    pub fn at(vm: &Vm, address: u64) -> Self {
         let slot = Self {
             vm: vm.clone(),
             address,
+            _memory: None,
         };
         slot.clear();
         slot

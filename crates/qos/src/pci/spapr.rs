@@ -1,17 +1,22 @@
 //! [`SpaprPhb`]: configuration space by the run-time abstraction services of a POWER server (PAPR, "PCI Configuration RTAS functions").
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 
 use testjig_qtest::{Rtas, Width};
 use testjig_vm::Vm;
 
 use super::Bdf;
+use crate::mem::{GuestAlloc, GuestBuf};
 
 /// A PCI host bridge of a `pseries` machine, named by its unit ID.
 #[derive(Clone, Debug)]
 pub struct SpaprPhb {
     vm: Vm,
     unit: u64,
+    /// Where arguments and results of a call are put; made when first needed.
+    memory: OnceCell<Rc<GuestBuf>>,
 }
 
 /// What a service answered in place of a success: its first result.
@@ -42,9 +47,8 @@ impl SpaprPhb {
     pub const LEN: u16 = 4096;
     /// The unit ID of the machine's own host bridge.
     pub const FIRST_UNIT: u64 = 0x0800_0000_2000_0000;
-    /// Where arguments and results of a call are put: guest memory that nobody else uses while no firmware runs.
-    const ARGUMENTS: u64 = 0xf000;
-    const RESULTS: u64 = Self::ARGUMENTS + 0x100;
+    /// Words of guest memory for the arguments of a call, and as many for its results.
+    const WORDS: usize = 16;
 
     /// The machine's own host bridge.
     pub fn new(vm: &Vm) -> Self {
@@ -56,6 +60,7 @@ impl SpaprPhb {
         Self {
             vm: vm.clone(),
             unit,
+            memory: OnceCell::new(),
         }
     }
 
@@ -84,21 +89,31 @@ impl SpaprPhb {
         service: &str,
         arguments: &[u32],
     ) -> Result<[u32; N], RtasStatus> {
-        let ram = self.vm.ram();
+        assert!(
+            arguments.len() <= Self::WORDS && N < Self::WORDS,
+            "a service takes at most {} words and returns as many",
+            Self::WORDS
+        );
+        let results = 4 * Self::WORDS as u64;
+        let memory = self.memory.get_or_init(|| {
+            // A service takes 32-bit addresses.
+            let request = GuestAlloc::of(&self.vm).request(2 * results);
+            Rc::new(request.below(1 << 32).buf())
+        });
         for (index, argument) in arguments.iter().enumerate() {
-            ram.write_be(Self::ARGUMENTS + 4 * index as u64, *argument);
+            memory.write_be(4 * index as u64, *argument);
         }
         // A service that writes nothing must not leave a success of an earlier one.
-        ram.write_be(Self::RESULTS, RtasStatus::HARDWARE_ERROR.0 as u32);
+        memory.write_be(results, RtasStatus::HARDWARE_ERROR.0 as u32);
         let call = Rtas::new(service)
             .unwrap_or_else(|error| panic!("{error}"))
-            .with_arguments(arguments.len() as u32, Self::ARGUMENTS)
-            .with_results(1 + N as u32, Self::RESULTS);
+            .with_arguments(arguments.len() as u32, memory.addr())
+            .with_results(1 + N as u32, memory.addr() + results);
         let known = self.vm.call(&call);
         assert_eq!(known, 0, "the machine has no service {service}");
-        match ram.read_be::<u32>(Self::RESULTS) as i32 {
+        match memory.read_be::<u32>(results) as i32 {
             0 => Ok(std::array::from_fn(|index| {
-                ram.read_be(Self::RESULTS + 4 * (1 + index as u64))
+                memory.read_be(results + 4 * (1 + index as u64))
             })),
             status => Err(RtasStatus(status)),
         }
