@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use testjig::case::{Case, Cases};
-use testjig::find::{self, Wish};
+use testjig::find::{self, Vmm, Wish};
 use testjig::history::History;
 use testjig::order::{self, Partition};
 use testjig::report::{All, Record};
@@ -82,6 +82,12 @@ pub(crate) struct Arguments {
     /// Accept only skips whose reason begins with this; any other skip is an error (may be repeated)
     #[arg(long, value_name = "REASON")]
     accept_skip: Vec<String>,
+    /// What to run on [default: a QEMU, and the embedded machine where none can be had]
+    #[arg(long, value_name = "VMM", conflicts_with_all = ["qemu", "suite"])]
+    vmm: Option<Vmm>,
+    /// A bug that the embedded machine is to have, to see what finds it: crash, assertion, hang, … (may be repeated)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["qemu", "suite"])]
+    plant: Vec<String>,
     /// Fail unless at least this many cases were executed
     #[arg(long, value_name = "N", default_value_t = 1)]
     at_least: usize,
@@ -93,6 +99,8 @@ impl Arguments {
             qemu: self.qemu.clone(),
             suite: self.suite.clone(),
             offline: self.offline,
+            vmm: self.vmm(),
+            plants: self.plant.clone(),
         };
         let Cases { cases, misfits } = Cases::collect();
         let all = cases.len();
@@ -207,6 +215,12 @@ impl Arguments {
         (here, elsewhere)
     }
 
+    /// A bug can be planted in the embedded machine alone.
+    fn vmm(&self) -> Option<Vmm> {
+        let planted = (!self.plant.is_empty()).then_some(Vmm::Embedded);
+        self.vmm.or(planted)
+    }
+
     /// The command that runs one case again under the same conditions.
     fn rerun(&self) -> String {
         let mut command = format!("{} run --exact", crate::me());
@@ -215,6 +229,14 @@ impl Arguments {
         }
         if let Some(suite) = &self.suite {
             let _ = write!(command, " --suite {suite}");
+        }
+        match self.vmm() {
+            Some(Vmm::Embedded) => command.push_str(" --vmm embedded"),
+            Some(Vmm::Qemu) => command.push_str(" --vmm qemu"),
+            None => {}
+        }
+        for name in &self.plant {
+            let _ = write!(command, " --plant {name}");
         }
         command
     }

@@ -21,6 +21,18 @@ pub struct Version {
     pub package: String,
 }
 
+impl Version {
+    /// A version of its numbers; `package` may be empty.
+    pub fn new((major, minor, micro): (u64, u64, u64), package: impl Into<String>) -> Self {
+        Self {
+            major,
+            minor,
+            micro,
+            package: package.into(),
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.micro)?;

@@ -173,13 +173,17 @@ impl Case {
         let machine = Graph::get().machine_of(&self.path);
         let capabilities = &qemu.caps;
         if !capabilities.machines.contains(machine.name) {
-            return Decision::Skip(format!("this QEMU has no machine {}", machine.name));
+            return Decision::Skip(format!("{} has no machine {}", qemu.called(), machine.name));
         }
         for need in self.test.needs {
             let (has, what) = match need {
                 Capability::Clock => (
                     capabilities.clock,
                     "this QEMU has no qtest accelerator, so its virtual clock can't be moved",
+                ),
+                Capability::Running if qemu.is_embedded() => (
+                    capabilities.running,
+                    "the embedded machine stands still between a test's steps",
                 ),
                 Capability::Running => (
                     capabilities.running,
@@ -192,7 +196,7 @@ impl Case {
         }
         for device in self.launch().device_types() {
             if !capabilities.devices.contains(device) {
-                return Decision::Skip(format!("this QEMU has no device {device}"));
+                return Decision::Skip(format!("{} has no device {device}", qemu.called()));
             }
         }
         Decision::Run

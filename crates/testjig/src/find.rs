@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{Arch, Cache, Finder, Progress, Qemu, Suite};
+use testjig_vm::{Arch, Cache, FindError, FindErrorKind, Finder, Progress, Qemu, Suite};
 
 use crate::case::Case;
+use crate::embedded;
 use crate::qemus::Qemus;
 
 /// What the user asked for.
@@ -19,6 +20,19 @@ pub struct Wish {
     pub suite: Option<Suite>,
     /// Use what is there, fetch nothing.
     pub offline: bool,
+    /// What to run on; if nothing is said, a QEMU, and the embedded machine where none can be had.
+    pub vmm: Option<Vmm>,
+    /// The bugs that the embedded machine is to have.
+    pub plants: Vec<String>,
+}
+
+/// What tests can run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Vmm {
+    /// A QEMU, and no other.
+    Qemu,
+    /// The machine that comes with testjig: an x86_64 `pc` with few devices.
+    Embedded,
 }
 
 /// The architecture of the QEMU that the user named without saying what it emulates: by `--qemu`, or as QEMU's own tests do it.
@@ -37,6 +51,12 @@ pub fn named_arch(wish: &Wish) -> Option<Arch> {
 pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
     let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
     let mut qemus = Qemus::default();
+    if wish.vmm == Some(Vmm::Embedded) {
+        for arch in archs {
+            qemus.insert(arch, embedded::machine(Vec::new(), &wish.plants));
+        }
+        return qemus;
+    }
     let cache = match Cache::open() {
         Ok(cache) => cache,
         Err(error) => {
@@ -55,9 +75,25 @@ pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
             .suite(wish.suite.clone())
             .allow_network(!wish.offline);
         let qemu = finder.find(&cache, &Bar::default());
-        qemus.insert(arch, qemu.map_err(|error| error.to_string()));
+        qemus.insert(arch, qemu.or_else(|error| instead(arch, wish, &error)));
     }
     qemus
+}
+
+/// What a run does without a QEMU of an architecture: the embedded machine takes its place where it can, unless the user has named one,
+/// by path or by suite, or wants a QEMU and nothing else.
+fn instead(arch: Arch, wish: &Wish, error: &FindError) -> Result<Qemu, String> {
+    let none_to_be_had = matches!(
+        error.kind(),
+        FindErrorKind::NotFound { .. } | FindErrorKind::Provision { .. }
+    );
+    let anything_goes = wish.vmm.is_none() && wish.qemu.is_none() && wish.suite.is_none();
+    if arch == Arch::X86_64 && none_to_be_had && anything_goes {
+        let reason = error.to_string();
+        let first = reason.lines().next().unwrap_or_default();
+        return embedded::machine(vec![first.to_owned()], &wish.plants);
+    }
+    Err(error.to_string())
 }
 
 /// A progress bar on standard error; where that is no terminal, a line for each stage.

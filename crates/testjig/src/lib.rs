@@ -39,6 +39,7 @@ extern crate self as testjig;
 pub mod case;
 pub mod context;
 pub mod devices;
+pub mod embedded;
 pub mod find;
 pub mod graph;
 pub mod history;

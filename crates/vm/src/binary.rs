@@ -51,6 +51,8 @@ pub enum Origin {
         /// From which suite of Debian.
         suite: String,
     },
+    /// It is the machine that comes with testjig.
+    Embedded,
 }
 
 /// What a QEMU can do, found out by starting it once without a machine.
@@ -134,6 +136,14 @@ impl Qemu {
             Origin::Named { by } => format!("{program} (named by {by})"),
             Origin::Path => format!("{program} (on PATH)"),
             Origin::Provisioned { suite } => format!("provisioned from Debian {suite}"),
+            Origin::Embedded => {
+                let mut summary = "the embedded machine, an x86_64 pc".to_owned();
+                if !self.passed_over.is_empty() {
+                    summary.push_str(", for want of a QEMU: ");
+                    summary.push_str(&self.passed_over.join("; "));
+                }
+                return summary;
+            }
         };
         let mut summary = format!("QEMU {version} for {arch}, {place}");
         if !self.caps.qtest_accel {

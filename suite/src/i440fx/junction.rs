@@ -94,7 +94,8 @@ impl Junction {
         let pams: [_; 7] = std::array::from_fn(|number| self.host.pam(number as u16));
         let smram = self.host.smram();
         self.host.set_all_attributes(Attribute::ReadWrite);
-        self.host.set_smram(Smram::new().with_open(true));
+        self.host
+            .set_smram(Smram::new().with_enable(true).with_open(true));
         let result = body();
         self.host.set_smram(smram);
         for (number, pam) in (0..).zip(pams) {

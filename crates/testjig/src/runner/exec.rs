@@ -163,7 +163,9 @@ fn place(case: &Case) -> String {
 /// A machine that did not start: what this QEMU lacks is a skip, what crashed is a crash, the rest an error of the set-up.
 fn not_launched(case: &Case, error: &LaunchError) -> Outcome {
     let verdict = match error.kind() {
-        LaunchErrorKind::UnknownMachine | LaunchErrorKind::UnknownDevice => Verdict::Skip,
+        LaunchErrorKind::UnknownMachine
+        | LaunchErrorKind::UnknownDevice
+        | LaunchErrorKind::Unsupported => Verdict::Skip,
         LaunchErrorKind::TimedOut => Verdict::Hang,
         LaunchErrorKind::Crashed => Verdict::Crash,
         _ => Verdict::Error,

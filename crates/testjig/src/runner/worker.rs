@@ -13,8 +13,11 @@ use crate::case::Cases;
 use crate::runner::exec;
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 
-/// Works if this process was started as a worker; `None` if it was not.
+/// Works if this process was started as a worker, or as the embedded machine; `None` if it was not.
 pub(crate) fn serve() -> Option<ExitCode> {
+    if let Some(status) = crate::embedded::serve() {
+        return Some(status);
+    }
     let runner = std::env::var(RUNNER_PID).ok()?;
     Some(match serve_runner(&runner) {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Launch;
 use crate::binary::Qemu;
+use crate::embedded::NOT_THERE;
 use crate::process::{ExitReport, ExitStatus, Quoted};
 
 /// Failure to start a machine.
@@ -44,6 +45,8 @@ pub enum LaunchErrorKind {
     UnknownDevice,
     /// This QEMU declines something else that the launch asks for.
     BadOption,
+    /// The embedded machine does not have what the launch asks for.
+    Unsupported,
     /// It ended before it answered, without a reason that is known here.
     ExitedAtOnce,
     /// A signal ended it before it answered.
@@ -223,6 +226,9 @@ impl Attempt<'_> {
         }
         // What QEMU declines, it declines in its own name and with status 1.
         match refusal(&exit.stderr) {
+            Some(words) if words.contains(NOT_THERE) => {
+                (LaunchErrorKind::Unsupported, words.trim().to_owned())
+            }
             Some(words) if status == ExitStatus::Exited(1) => (
                 LaunchErrorKind::BadOption,
                 format!("QEMU {name} declines: {}", words.trim()),

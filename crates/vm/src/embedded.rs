@@ -1,0 +1,94 @@
+//! The embedded machine as a [`Qemu`]: a VMM that takes QEMU's command line and answers as one.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use testjig_qmp::Version;
+
+use crate::binary::{Capabilities, Origin, Qemu};
+use crate::{Arch, LaunchError, LaunchErrorKind};
+
+/// What the embedded machine says where it lacks what QEMU has.
+pub(crate) const NOT_THERE: &str = "the embedded machine does not have it";
+
+/// What the embedded machine is and has. It is part of this project, so it need not be asked by starting it.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// What to execute.
+    pub program: PathBuf,
+    /// What comes before QEMU's own arguments.
+    pub leading_args: Vec<OsString>,
+    /// The version it answers with.
+    pub version: Version,
+    /// Its machine types.
+    pub machines: &'static [&'static str],
+    /// Its device types.
+    pub devices: &'static [&'static str],
+    /// The objects that it can be given.
+    pub objects: &'static [&'static str],
+    /// Why it is used, if nobody asked for it: what was looked at before.
+    pub passed_over: Vec<String>,
+}
+
+impl Embedded {
+    /// As what tests are run on.
+    pub fn into_qemu(self) -> Qemu {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let ram_ids: BTreeMap<_, _> = [("pc".to_owned(), "pc.ram".to_owned())].into();
+        Qemu {
+            arch: Arch::X86_64,
+            origin: Origin::Embedded,
+            program: self.program,
+            leading_args: self.leading_args,
+            env: Vec::new(),
+            version: self.version,
+            caps: Capabilities {
+                clock: true,
+                running: false,
+                qtest_accel: true,
+                monitor_qmp_object: false,
+                machines: names(self.machines),
+                ram_ids,
+                devices: names(self.devices),
+                objects: names(self.objects),
+            },
+            passed_over: self.passed_over,
+        }
+    }
+}
+
+impl Qemu {
+    /// Whether this is the embedded machine.
+    pub fn is_embedded(&self) -> bool {
+        self.origin == Origin::Embedded
+    }
+
+    /// What sentences call it: "this QEMU has no device edu".
+    pub fn called(&self) -> &'static str {
+        if self.is_embedded() {
+            "the embedded machine"
+        } else {
+            "this QEMU"
+        }
+    }
+}
+
+impl LaunchError {
+    /// Ends the test that needed this machine: skipped if this VMM lacks what the launch asks for, failed otherwise.
+    ///
+    /// # Panics
+    /// Always, unless it unwinds with [`FaultKind::Skip`](crate::FaultKind::Skip).
+    #[track_caller]
+    pub fn raise(&self) -> ! {
+        match self.kind() {
+            LaunchErrorKind::UnknownMachine
+            | LaunchErrorKind::UnknownDevice
+            | LaunchErrorKind::Unsupported => {
+                let reason = self.to_string();
+                crate::Fault::skip(reason.lines().next().unwrap_or_default()).raise()
+            }
+            _ => panic!("{self}"),
+        }
+    }
+}
