@@ -4,5 +4,6 @@ mod fw_cfg;
 mod hd_geo;
 mod i440fx;
 mod ide;
+mod m48t59;
 mod pci;
 mod rtc;

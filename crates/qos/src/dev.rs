@@ -4,4 +4,5 @@ pub mod ata;
 pub mod fw_cfg;
 pub mod i440fx;
 pub mod ioapic;
+pub mod m48t59;
 pub mod mc146818;

@@ -22,6 +22,7 @@
 //! | [`dev`] | the drivers, one module a device, named as its data sheet names it |
 //! | [`mem`] | guest memory: the allocator, owned buffers, structures with their byte order |
 //! | [`pci`] | PCI and PCI Express: host bridges, functions, base addresses, capabilities, bridges, interrupts |
+//! | [`qom`] | devices that a board makes, found by type |
 //! | [`describe`] | turns the log of operations back into register names and fields |
 
 pub mod bus;
@@ -29,3 +30,4 @@ pub mod describe;
 pub mod dev;
 pub mod mem;
 pub mod pci;
+pub mod qom;

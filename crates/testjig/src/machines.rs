@@ -63,6 +63,10 @@ machine! {
     S390Ccw
 }
 machine! {
+    /// The PowerPC Reference Platform, with PCI and ISA. QEMU's `40p`.
+    Prep
+}
+machine! {
     /// The SPARCstation 5, with SBus. QEMU's `SS-5`.
     SparcSs5
 }
@@ -80,6 +84,7 @@ crate::graph!(|graph| {
     graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
     graph.machine(&machine::RISCV64_VIRT, RiscvVirt::new);
     graph.machine(&machine::PPC64_PSERIES, Pseries::new);
+    graph.machine(&machine::PPC_40P, Prep::new);
     graph.machine(&machine::S390X_CCW, S390Ccw::new);
     graph.machine(&machine::SPARC_SS5, SparcSs5::new);
     graph.machine(&machine::SPARC64_SUN4U, Sun4u::new);

@@ -146,6 +146,11 @@ pub static S390X_CCW: MachineType = memfd(Arch::S390x, "s390-ccw-virtio", 128 * 
 pub static PPC64_PSERIES: MachineType = memfd(Arch::Ppc64, "pseries", 512 * MIB, at_0);
 /// The POWER9 bare-metal machine; more than 1 GiB.
 pub static PPC64_POWERNV9: MachineType = memfd(Arch::Ppc64, "powernv9", 2 * GIB, at_0);
+/// The PowerPC Reference Platform machine of IBM's RS/6000 7020 (40p), which makes its own RAM.
+pub static PPC_40P: MachineType = MachineType {
+    ram_backend: RamBackend::Wire,
+    ..memfd(Arch::Ppc, "40p", 128 * MIB, at_0)
+};
 /// The New World PowerMac; at most 2 GiB.
 pub static PPC_MAC99: MachineType = memfd(Arch::Ppc, "mac99", 128 * MIB, at_0);
 
@@ -167,6 +172,7 @@ pub static ALL: &[&MachineType] = &[
     &S390X_CCW,
     &PPC64_PSERIES,
     &PPC64_POWERNV9,
+    &PPC_40P,
     &PPC_MAC99,
 ];
 

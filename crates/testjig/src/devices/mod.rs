@@ -10,7 +10,9 @@
 mod ata;
 mod fw_cfg;
 mod i440fx;
+mod m48t59;
 mod mc146818;
 mod pci;
 
 pub use fw_cfg::ARM_VIRT_FW_CFG;
+pub use m48t59::SPARC_SS5_M48T08;
