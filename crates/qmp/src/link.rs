@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -15,6 +15,9 @@ const CHUNK: usize = 64 * 1024;
 
 /// A buffer that grew beyond this for one message is given back afterwards.
 const KEPT: usize = 1024 * 1024;
+
+/// The longest single wait: one that takes more than twice as long tells that the whole machine stood still, and the peer with it.
+const NAP: Duration = Duration::from_millis(500);
 
 /// A stream socket with a buffer each way.
 ///
@@ -147,16 +150,27 @@ impl Link {
         }
     }
 
-    /// Waits until the socket has something to receive, or takes something that is to be sent, or the deadline.
-    pub(crate) fn wait(&self, until: Instant) -> io::Result<()> {
+    /// Waits until the socket has something to receive, or takes something that is to be sent, or the deadline. Time in which this
+    /// machine stood still does not count.
+    pub(crate) fn wait(&self, mut until: Instant) -> io::Result<()> {
         let mut events = PollFlags::IN;
         if !self.output.is_empty() && !self.send_failed {
             events |= PollFlags::OUT;
         }
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).ok();
-            match rustix::event::poll(&mut [PollFd::new(&self.socket, events)], left.as_ref()) {
+            let begun = Instant::now();
+            let nap = until.saturating_duration_since(begun).min(NAP);
+            let timeout = Timespec::try_from(nap).ok();
+            match rustix::event::poll(&mut [PollFd::new(&self.socket, events)], timeout.as_ref()) {
+                Ok(0) => {
+                    let late = begun.elapsed().saturating_sub(nap);
+                    if late > NAP {
+                        until += late;
+                    }
+                    if until <= Instant::now() {
+                        return Ok(());
+                    }
+                }
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
@@ -121,29 +121,66 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits for the socket; `false` if the deadline passed.
-    fn wait(&mut self, writing: bool, deadline: Instant) -> io::Result<bool> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    /// Waits for the socket; `false` if the deadline passed. Time in which this machine stood still does not count.
+    fn wait(&mut self, writing: bool, mut deadline: Instant) -> io::Result<bool> {
         let events = if writing {
             PollFlags::IN | PollFlags::OUT
         } else {
             PollFlags::IN
         };
-        let mut fds = [PollFd::new(&self.fd, events)];
-        let timeout = Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(0) => Ok(false),
-            Ok(_) => {
-                self.readable = fds[0]
-                    .revents()
-                    .intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
-                Ok(true)
+        loop {
+            let begun = Instant::now();
+            let left = deadline.saturating_duration_since(begun);
+            let nap = left.min(NAP);
+            let timeout = Timespec {
+                tv_sec: nap.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: nap.subsec_nanos().into(),
+            };
+            let mut fds = [PollFd::new(&self.fd, events)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) => {
+                    deadline += stood_still(begun.elapsed(), nap);
+                    if deadline <= Instant::now() {
+                        return Ok(false);
+                    }
+                }
+                Ok(_) => {
+                    self.readable = fds[0]
+                        .revents()
+                        .intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+                    return Ok(true);
+                }
+                // With the time used up there is one more look and no more.
+                Err(Errno::INTR) if left.is_zero() => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error)),
             }
-            Err(Errno::INTR) => Ok(!left.is_zero()),
-            Err(error) => Err(io::Error::from(error)),
         }
+    }
+}
+
+/// The longest single wait, so that a machine that stands still is noticed.
+const NAP: Duration = Duration::from_millis(500);
+
+/// A laptop sleeps, a virtual machine is moved, a container is frozen: then the clock goes on, and neither this process nor the peer
+/// does. A wait that took much longer than it was to take says so, and the peer is not to blame for that time.
+fn stood_still(took: Duration, nap: Duration) -> Duration {
+    let late = took.saturating_sub(nap);
+    if late > NAP { late } else { Duration::ZERO }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_wake_up_is_no_standstill() {
+        assert_eq!(stood_still(NAP + NAP, NAP), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_standstill_is_what_a_wait_took_too_long() {
+        let ten = Duration::from_secs(10);
+        assert_eq!(stood_still(NAP + ten, NAP), ten);
     }
 }

@@ -29,6 +29,8 @@ use crate::ram::Ram;
 
 /// How long a VMM that is asked to end may take.
 const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long one that is dropped may take.
+const DROP_TIME: Duration = Duration::from_secs(5);
 /// How long a VMM that has closed its sockets may take to be gone, a core included.
 const DEATH_TIME: Duration = Duration::from_secs(5);
 /// The longest single wait for an answer, unless set.
@@ -45,7 +47,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// [`qmp`](Self::qmp), [`clock`](Self::clock). A queued operation that fails is reported where it was written, by the
 /// next call that waits.
 ///
-/// Clones are the same machine. When the last one is dropped it is killed, and nothing of it is left. It is also
+/// Clones are the same machine. When the last one is dropped, with or without something queued, its process is asked to end
+/// and killed if it does not within seconds; while a panic unwinds it is killed at once. Nothing of it is left. It is also
 /// killed when the thread that launched it ends.
 #[derive(Clone)]
 pub struct Vm(Rc<Inner>);
@@ -68,6 +71,15 @@ struct Inner {
     qemu: Qemu,
     launch: Launch,
     command_line: String,
+}
+
+impl Drop for Inner {
+    /// A VMM that ends by itself still writes its coverage counters and its sanitizers' reports; one that is killed does not.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.process.get_mut().stop(Instant::now() + DROP_TIME);
+        }
+    }
 }
 
 /// The QMP connection, whose opening is finished when it is first needed.
