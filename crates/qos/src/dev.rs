@@ -3,6 +3,8 @@
 pub mod ata;
 pub mod fw_cfg;
 pub mod i440fx;
+pub mod i82078;
+pub mod i8237;
 pub mod ioapic;
 pub mod m48t59;
 pub mod mc146818;

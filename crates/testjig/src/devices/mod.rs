@@ -10,6 +10,7 @@
 mod ata;
 mod fw_cfg;
 mod i440fx;
+mod i82078;
 mod m48t59;
 mod mc146818;
 mod pci;
