@@ -34,7 +34,7 @@ use testjig::vm::LaunchOptions;
 #[track_caller]
 fn start(qemu: &Qemu, launch: &Launch) -> Vm {
     qemu.launch(launch, &LaunchOptions::default())
-        .unwrap_or_else(|error| error.raise())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The bytes that an access sees at `range`.

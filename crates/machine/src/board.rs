@@ -21,6 +21,8 @@ pub(crate) struct Board {
     pub(crate) events: Vec<Event>,
     /// Whether something has pulled the machine's reset.
     pub(crate) reset: bool,
+    /// Where the power management registers are; 0 for nowhere.
+    pub(crate) pm_base: u16,
     /// Whether a device's addresses have changed.
     pub(crate) remap: bool,
     pub(crate) started: Instant,
@@ -36,6 +38,7 @@ impl Board {
             dma: Dma8237::default(),
             events: Vec::new(),
             reset: false,
+            pm_base: 0,
             remap: true,
             started: Instant::now(),
             plant,

@@ -2,6 +2,7 @@
 
 mod channel;
 mod config;
+mod drives;
 mod options;
 
 use std::fmt::Write;

@@ -3,6 +3,7 @@
 //! None shares a register's definition with the driver that tests it: a bit that both took from one place would be wrong in both, and
 //! no test could tell.
 
+pub(crate) mod ata;
 #[expect(
     dead_code,
     reason = "the disk controllers that use it are being written"
@@ -15,6 +16,7 @@ pub(crate) mod ivshmem;
 pub(crate) mod mc146818;
 pub(crate) mod pic;
 pub(crate) mod piix3;
+pub(crate) mod piix3_ide;
 pub(crate) mod piix4_pm;
 pub(crate) mod pit;
 pub(crate) mod rom;

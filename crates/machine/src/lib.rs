@@ -13,6 +13,7 @@ mod board;
 mod calendar;
 mod cli;
 mod dev;
+mod disk;
 #[expect(
     dead_code,
     reason = "the disk controllers that use it are being written"

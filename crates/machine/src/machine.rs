@@ -1,5 +1,6 @@
 //! [`Machine`]: the devices, and which of them an access reaches.
 
+mod disks;
 mod manage;
 mod pc;
 
@@ -39,6 +40,13 @@ pub(crate) struct Machine {
     config_address: u32,
     quit: bool,
     paused: bool,
+    /// Processors that are there, and that there may be.
+    cpus: (u32, u32),
+    boot: Vec<disks::Bootable>,
+    strict_boot: bool,
+    /// The images by name, for the monitor.
+    disks: std::collections::BTreeMap<String, crate::disk::Disk>,
+    disk_number: u32,
     /// What the planted memory growth keeps.
     kept: Vec<Vec<u8>>,
 }
@@ -54,6 +62,11 @@ impl Machine {
             config_address: 0,
             quit: false,
             paused: false,
+            cpus: (1, 1),
+            boot: Vec::new(),
+            strict_boot: false,
+            disks: std::collections::BTreeMap::new(),
+            disk_number: 0,
             kept: Vec::new(),
         }
     }

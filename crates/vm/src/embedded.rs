@@ -6,11 +6,8 @@ use std::path::PathBuf;
 
 use testjig_qmp::Version;
 
+use crate::Arch;
 use crate::binary::{Capabilities, Origin, Qemu};
-use crate::{Arch, LaunchError, LaunchErrorKind};
-
-/// What the embedded machine says where it lacks what QEMU has.
-pub(crate) const NOT_THERE: &str = "the embedded machine does not have it";
 
 /// What the embedded machine is and has. It is part of this project, so it need not be asked by starting it.
 #[derive(Clone, Debug)]
@@ -32,6 +29,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
+    /// What the machine says, in every complaint, where it lacks what QEMU has. Of a test that fails so nothing is known: it is skipped.
+    pub const LACKS: &str = "the embedded machine does not have it";
+
     /// As what tests are run on.
     pub fn into_qemu(self) -> Qemu {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -70,25 +70,6 @@ impl Qemu {
             "the embedded machine"
         } else {
             "this QEMU"
-        }
-    }
-}
-
-impl LaunchError {
-    /// Ends the test that needed this machine: skipped if this VMM lacks what the launch asks for, failed otherwise.
-    ///
-    /// # Panics
-    /// Always, unless it unwinds with [`FaultKind::Skip`](crate::FaultKind::Skip).
-    #[track_caller]
-    pub fn raise(&self) -> ! {
-        match self.kind() {
-            LaunchErrorKind::UnknownMachine
-            | LaunchErrorKind::UnknownDevice
-            | LaunchErrorKind::Unsupported => {
-                let reason = self.to_string();
-                crate::Fault::skip(reason.lines().next().unwrap_or_default()).raise()
-            }
-            _ => panic!("{self}"),
         }
     }
 }

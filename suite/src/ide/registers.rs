@@ -68,7 +68,7 @@ fn an_error_is_the_selected_devices(ide: Channel) {
     assert!(refused.is_aborted(), "{refused:?}");
     ide.select(Unit::Device0);
     assert!(!ide.alternate_status().err());
-    assert_eq!(ide.error(), Error::new());
+    assert!(!ide.error().aborted());
     ide.select(Unit::Device1);
     assert!(ide.alternate_status().err());
 }

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 
 use super::NOT_HERE;
 use super::channel::Channel;
+use super::drives::{Attached, Drives};
 use super::options::{Options, number, size};
 use crate::calendar::Moment;
 use crate::dev::fw_cfg::LONGEST_NAME;
@@ -26,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) backends: BTreeMap<String, u64>,
     pub(crate) cpus: u32,
     pub(crate) max_cpus: u32,
+    /// One more than the largest APIC ID.
+    pub(crate) apic_ids: u32,
     /// Seconds since 1970 at the start of virtual time.
     pub(crate) rtc_base: i64,
     pub(crate) uuid: [u8; 16],
@@ -37,6 +40,9 @@ pub(crate) struct Config {
     pub(crate) fw_cfg_dma: bool,
     pub(crate) hole64_size: Option<u64>,
     pub(crate) hole64_fixed: bool,
+    pub(crate) drives: Drives,
+    pub(crate) strict_boot: bool,
+    pub(crate) smbios_64: bool,
     pub(crate) devices: Vec<DeviceOptions>,
     chardevs: BTreeMap<String, Channel>,
     pub(crate) qtest: Option<Channel>,
@@ -63,6 +69,7 @@ impl Default for Config {
             backends: BTreeMap::new(),
             cpus: 1,
             max_cpus: 1,
+            apic_ids: 1,
             rtc_base: host_time(),
             uuid: [0; 16],
             boot_menu: false,
@@ -73,6 +80,9 @@ impl Default for Config {
             fw_cfg_dma: true,
             hole64_size: None,
             hole64_fixed: true,
+            drives: Drives::default(),
+            strict_boot: false,
+            smbios_64: true,
             devices: Vec::new(),
             chardevs: BTreeMap::new(),
             qtest: None,
@@ -107,6 +117,7 @@ const KNOWN: &[&str] = &[
     "vmport",
     "smbus",
     "default-bus-bypass-iommu",
+    "smbios-entry-point-type",
 ];
 
 impl Config {
@@ -169,7 +180,11 @@ impl Config {
             }
             "plant" => self.plant.add(value),
             "serial" | "parallel" | "monitor" | "net" | "nic" | "vga" if value == "none" => Ok(()),
-            "usb" | "add-fd" => Ok(()),
+            "add-fd" => self.drives.add_fd(value),
+            "blockdev" => self.drives.blockdev(value),
+            "drive" => self.drives.drive(value),
+            "hda" => self.drives.drive(&format!("if=ide,index=0,file={value}")),
+            "hdb" => self.drives.drive(&format!("if=ide,index=1,file={value}")),
             _ => Err(format!("invalid option here: {NOT_HERE}")),
         }
     }
@@ -219,6 +234,11 @@ impl Config {
         self.acpi = on("acpi")?.unwrap_or(self.acpi);
         self.pit = on("pit")?.unwrap_or(self.pit);
         self.graphics = on("graphics")?.unwrap_or(self.graphics);
+        self.smbios_64 = match options.get("smbios-entry-point-type") {
+            Some("32") => false,
+            Some("64" | "auto") | None => true,
+            Some(other) => return Err(format!("smbios-entry-point-type: no '{other}'")),
+        };
         self.max_below_4g = options.size("max-ram-below-4g", 1)?.or(self.max_below_4g);
         self.memory_backend = options
             .get("memory-backend")
@@ -256,6 +276,10 @@ impl Config {
             })?;
         self.cpus = count("cpus")?.unwrap_or(product);
         self.max_cpus = count("maxcpus")?.unwrap_or(self.cpus.max(product));
+        // [Intel SDM vol. 3, 10.4.6] A socket's APIC IDs begin at a multiple of the next power of two of its cores.
+        let cores = count("cores")?.unwrap_or(1);
+        let (sockets, last) = ((self.max_cpus - 1) / cores, (self.max_cpus - 1) % cores);
+        self.apic_ids = sockets * cores.next_power_of_two() + last + 1;
         if self.max_cpus < self.cpus {
             return Err(
                 "Invalid CPU topology: maxcpus must be equal to or greater than smp".into(),
@@ -290,6 +314,7 @@ impl Config {
     fn set_boot(&mut self, value: &str) -> Result<(), String> {
         let options = Options::parse(value, "order");
         self.boot_menu = options.flag("menu")?.unwrap_or(self.boot_menu);
+        self.strict_boot = options.flag("strict")?.unwrap_or(self.strict_boot);
         if let Some(text) = options.get("splash-time") {
             let time = text
                 .parse()
@@ -428,7 +453,9 @@ impl DeviceOptions {
             && driver != "fw_cfg"
             && driver != "fw_cfg_mem"
         {
-            return Err(format!("'{driver}' is not a valid device model name"));
+            return Err(format!(
+                "'{driver}' is not a valid device model name: {NOT_HERE}"
+            ));
         }
         Ok(Self {
             driver,
@@ -436,6 +463,30 @@ impl DeviceOptions {
             text: text.into(),
             options,
         })
+    }
+
+    /// The device that `-drive` attaches by itself.
+    pub(crate) fn of_drive(drive: &Attached) -> Result<Self, String> {
+        let Attached {
+            interface,
+            index,
+            node,
+        } = drive;
+        let node = node.replace(',', ",,");
+        let index = *index;
+        match interface.as_str() {
+            "ide" => {
+                let place = index.map_or_else(String::new, |index| {
+                    format!(",bus=ide.{},unit={}", index / 2, index % 2)
+                });
+                Self::parse(&format!("ide-hd,drive={node}{place}"))
+            }
+            "virtio" => Self::parse(&format!("virtio-blk-pci,drive={node}")),
+            _ => {
+                let unit = index.unwrap_or(0);
+                Self::parse(&format!("floppy,drive={node},unit={unit}"))
+            }
+        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {

@@ -1,6 +1,9 @@
 //! QEMU's firmware configuration device, by its specification (<https://www.qemu.org/docs/master/specs/fw_cfg.html>; headings in
 //! brackets): items by key, files by name, DMA.
 
+mod acpi;
+pub(crate) mod smbios;
+
 use crate::board::{Board, Device, Range};
 
 /// [Register Locations] x86: selector at 0x510, data at 0x511, DMA address at 0x514.
@@ -57,6 +60,16 @@ pub(crate) struct FwCfg {
     dma_address: u64,
     /// Without DMA neither its registers nor its feature bit exist.
     has_dma: bool,
+    tables: Tables,
+}
+
+/// Whether the ACPI tables are made, or for how many processors they will be when the firmware selects them.
+#[derive(Clone, Copy, Default)]
+enum Tables {
+    #[default]
+    None,
+    Later(u32),
+    Made(u32),
 }
 
 impl FwCfg {
@@ -110,10 +123,35 @@ impl FwCfg {
         }
     }
 
-    /// The selector without the bit that means nothing.
-    fn select(&mut self, key: u16) {
+    /// Has ACPI tables for so many processors.
+    pub(crate) fn with_tables(&mut self, cpus: u32) -> Result<(), String> {
+        for name in [acpi::TABLES, acpi::RSDP, acpi::LOADER] {
+            self.add_file(name, Vec::new())?;
+        }
+        self.make_tables(0, cpus);
+        self.tables = Tables::Later(cpus);
+        Ok(())
+    }
+
+    fn make_tables(&mut self, pm_base: u16, cpus: u32) {
+        let files = acpi::files(pm_base, cpus);
+        self.set_file(acpi::TABLES, files.tables);
+        self.set_file(acpi::RSDP, files.rsdp);
+        self.set_file(acpi::LOADER, files.loader);
+        self.tables = Tables::Made(cpus);
+    }
+
+    /// The selector, without the bit that means nothing. The first selection of an ACPI file makes all three, of the chipset as it is.
+    fn select(&mut self, board: &Board, key: u16) {
         self.selected = key & !WRITE;
         self.position = 0;
+        let name = self
+            .file_of(self.selected)
+            .map(|slot| self.files[slot].name.as_str());
+        let is_table = matches!(name, Some(acpi::TABLES | acpi::RSDP | acpi::LOADER));
+        if let (true, Tables::Later(cpus)) = (is_table, self.tables) {
+            self.make_tables(board.pm_base, cpus);
+        }
     }
 
     /// [File Directory] count, then size, key, a reserved word and 56 bytes of name for each; big-endian.
@@ -190,7 +228,7 @@ impl FwCfg {
         let (control, length) = (word(0), word(4));
         let address = u64::from(word(8)) << 32 | u64::from(word(12));
         if control & SELECT != 0 {
-            self.select((control >> 16) as u16);
+            self.select(board, (control >> 16) as u16);
         }
         let done = if control & READ != 0 {
             self.dma_read(board, address, length)
@@ -257,7 +295,7 @@ impl Device for FwCfg {
     }
 
     fn ports(&self) -> Vec<Range> {
-        let mut ports = vec![Range::new(PORT, 2, 0)];
+        let mut ports = vec![Range::new(PORT, 4, 0)];
         if self.has_dma {
             ports.push(Range::new(PORT + 4, 8, 1));
         }
@@ -274,7 +312,7 @@ impl Device for FwCfg {
             return;
         }
         // [Data Register] One byte at a time; what the selector's port reads as means nothing.
-        data.fill(0);
+        data.fill(if offset > 1 { 0xff } else { 0 });
         if let (1, [byte]) = (offset, data) {
             *byte = self.take(1)[0];
         }
@@ -282,7 +320,7 @@ impl Device for FwCfg {
 
     fn port_write(&mut self, board: &mut Board, region: u8, offset: u16, data: &[u8]) {
         match (region, offset, data) {
-            (0, 0, [low, high, ..]) => self.select(u16::from_le_bytes([*low, *high])),
+            (0, 0, [low, high]) => self.select(board, u16::from_le_bytes([*low, *high])),
             // Big-endian halves: the upper at offset 0; the lower at offset 4 starts the operation.
             (1, 0, [a, b, c, d]) => {
                 let upper = u32::from_be_bytes([*a, *b, *c, *d]);
@@ -299,8 +337,11 @@ impl Device for FwCfg {
     }
 
     /// The signature is selected after a reset.
-    fn reset(&mut self, _: &mut Board) {
-        self.select(key::SIGNATURE);
+    fn reset(&mut self, board: &mut Board) {
+        self.select(board, key::SIGNATURE);
+        if let Tables::Made(cpus) = self.tables {
+            self.tables = Tables::Later(cpus);
+        }
         self.dma_address = 0;
     }
 }

@@ -9,6 +9,8 @@ const REGISTERS: Bar = Bar::memory(0, 256);
 pub(crate) struct Ivshmem {
     config: Config,
     memory: Vec<u8>,
+    /// Register 0, the interrupt mask: kept, as there is nobody who could interrupt.
+    mask: [u8; 4],
 }
 
 impl Ivshmem {
@@ -27,6 +29,7 @@ impl Ivshmem {
         Self {
             config,
             memory: vec![0; size as usize],
+            mask: [0; 4],
         }
     }
 }
@@ -49,8 +52,10 @@ impl Device for Ivshmem {
             let at = offset as usize;
             data.copy_from_slice(&self.memory[at..at + data.len()]);
         } else {
-            // Without a peer, interrupt mask, interrupt status and doorbell are 0, and so is the identifier.
-            data.fill(0);
+            // Without a peer, interrupt status and doorbell are 0, and so is the identifier.
+            for (at, byte) in (offset as usize..).zip(data) {
+                *byte = self.mask.get(at).copied().unwrap_or(0);
+            }
         }
     }
 
@@ -58,10 +63,17 @@ impl Device for Ivshmem {
         if region == 2 {
             let at = offset as usize;
             self.memory[at..at + data.len()].copy_from_slice(data);
+        } else {
+            for (at, byte) in (offset as usize..).zip(data) {
+                if let Some(register) = self.mask.get_mut(at) {
+                    *register = *byte;
+                }
+            }
         }
     }
 
     fn reset(&mut self, _: &mut Board) {
         self.config.reset();
+        self.mask = [0; 4];
     }
 }

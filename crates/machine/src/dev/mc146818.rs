@@ -118,6 +118,11 @@ impl Mc146818 {
         self.bytes[usize::from(index)] = value;
     }
 
+    /// A byte of RAM.
+    pub(crate) fn get(&self, index: u8) -> u8 {
+        self.bytes[usize::from(index)]
+    }
+
     fn a(&self) -> u8 {
         self.bytes[usize::from(index::A)]
     }

@@ -56,7 +56,7 @@ impl Piix4Pm {
     }
 
     /// Where the registers are, if they are enabled.
-    pub(crate) fn base(&self) -> Option<u16> {
+    fn base(&self) -> Option<u16> {
         let enabled = self.config.byte(PMREGMISC) & 1 != 0;
         let base = self.config.word(PMBA) & 0xffc0;
         (enabled && base != 0).then_some(base)
@@ -73,6 +73,7 @@ impl Device for Piix4Pm {
     }
 
     fn configured(&mut self, board: &mut Board, _: u8, _: u8) {
+        board.pm_base = self.base().unwrap_or(0);
         board.remap = true;
     }
 
@@ -118,6 +119,7 @@ impl Device for Piix4Pm {
     fn reset(&mut self, board: &mut Board) {
         self.config.reset();
         (self.status, self.enable, self.control) = (0, 0, 0);
+        board.pm_base = 0;
         board.remap = true;
     }
 }

@@ -1,14 +1,17 @@
 //! What a monitor can ask of the machine.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use testjig_server::qmp::{About, Event, MachineInfo, Manage, PropertyInfo, QmpError, TypeInfo};
 
 use super::{Machine, Slot};
+use crate::cli::NOT_HERE;
+use crate::dev::fw_cfg::{FwCfg, key};
 use crate::dev::piix4_pm::Piix4Pm;
 
 /// What `-device` takes and the machine is made of.
 pub const DEVICES: &[&str] = &[
     "fw_cfg_io",
+    "ide-hd",
     "i440FX",
     "i440FX-pcihost",
     "ioapic",
@@ -19,6 +22,7 @@ pub const DEVICES: &[&str] = &[
     "mc146818rtc",
     "pci-testdev",
     "PIIX3",
+    "piix3-ide",
     "PIIX4_PM",
 ];
 /// What `-object` takes.
@@ -29,6 +33,19 @@ pub const MACHINES: &[&str] = &["pc", "none"];
 pub const VERSION: (u64, u64, u64) = (11, 1, 0);
 
 impl Machine {
+    /// A processor more. None runs; the firmware is told their number.
+    fn plug_cpu(&mut self) -> Result<(), QmpError> {
+        if self.cpus.0 >= self.cpus.1 {
+            return Err(QmpError::generic("all processors are there already"));
+        }
+        self.cpus.0 += 1;
+        let present = (self.cpus.0 as u16).to_le_bytes().to_vec();
+        if let Some(fw_cfg) = self.find::<FwCfg>() {
+            fw_cfg.put(key::NB_CPUS, present);
+        }
+        Ok(())
+    }
+
     /// The device at a path, and what the rest of the path is if it is the machine itself.
     fn at_path(&mut self, path: &str) -> Option<usize> {
         let by_type = |name: &str| {
@@ -153,6 +170,34 @@ impl Manage for Machine {
             .ok_or_else(|| QmpError::property_not_found(kind, name))
     }
 
+    fn set_property(&mut self, path: &str, name: &str, value: &Value) -> Result<(), QmpError> {
+        let id = path.strip_prefix("/machine/peripheral/");
+        let found = id.and_then(|id| {
+            self.boot
+                .iter_mut()
+                .find(|entry| entry.id.as_deref() == Some(id))
+        });
+        match (found, name, value.as_i64()) {
+            (Some(entry), "bootindex", Some(index)) => {
+                entry.index = (index >= 0).then_some(index);
+                Ok(())
+            }
+            (Some(entry), ..) => Err(QmpError::property_not_found(&entry.path, name)),
+            (None, ..) => Err(QmpError::device_not_found(path)),
+        }
+    }
+
+    fn device_add(&mut self, options: &Map<String, Value>) -> Result<(), QmpError> {
+        let driver = options.get("driver").and_then(Value::as_str);
+        if driver.is_some_and(|driver| driver.ends_with("-x86_64-cpu")) {
+            return self.plug_cpu();
+        }
+        Err(QmpError::generic(format!(
+            "{} can't be plugged in while the machine runs: {NOT_HERE}",
+            driver.unwrap_or_default()
+        )))
+    }
+
     fn reset(&mut self) {
         self.reset_devices(false);
     }
@@ -175,6 +220,32 @@ impl Manage for Machine {
 
     fn has_quit(&self) -> bool {
         self.quit
+    }
+
+    fn commands(&self) -> Vec<String> {
+        vec!["block_resize".into()]
+    }
+
+    fn execute(&mut self, name: &str, arguments: &Map<String, Value>) -> Result<Value, QmpError> {
+        if name != "block_resize" {
+            return Err(QmpError::command_not_found(name));
+        }
+        let node = arguments
+            .get("node-name")
+            .or_else(|| arguments.get("device"));
+        let node = node.and_then(Value::as_str).unwrap_or_default();
+        let size = arguments
+            .get("size")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| QmpError::generic("Parameter 'size' is missing"))?;
+        let disk = self.disks.get(node).ok_or_else(|| {
+            QmpError::generic(format!(
+                "Cannot find device='{node}' nor node-name='{node}'"
+            ))
+        })?;
+        disk.resize(size)
+            .map_err(|error| QmpError::generic(format!("Failed to resize '{node}': {error}")))?;
+        Ok(json!({}))
     }
 
     fn events(&mut self) -> Vec<Event> {

@@ -7,7 +7,7 @@ use super::Machine;
 use crate::board::Board;
 use crate::cli::{Config, DeviceOptions};
 use crate::dev;
-use crate::dev::fw_cfg::{FwCfg, key};
+use crate::dev::fw_cfg::{FwCfg, key, smbios};
 use crate::dev::mc146818::Mc146818;
 use crate::pci::Devfn;
 use crate::ram::Ram;
@@ -45,6 +45,7 @@ impl Machine {
         host.hotplug_end = config.max_memory.map_or(0, |most| 4 * GIB + most);
         machine.add(host, None);
         machine.add(dev::piix3::Piix3::new(), None);
+        machine.add(dev::piix3_ide::Piix3Ide::new(), None);
         if config.acpi {
             machine.add(dev::piix4_pm::Piix4Pm::new(), None);
         }
@@ -58,12 +59,18 @@ impl Machine {
         let mut fw_cfg = FwCfg::new(config.fw_cfg_dma);
         fill_fw_cfg(&mut fw_cfg, config, below_4g)?;
         machine.add(fw_cfg, None);
-        let devices = std::mem::take(&mut config.devices);
+        machine.cpus = (config.cpus, config.max_cpus);
+        machine.strict_boot = config.strict_boot;
+        let mut devices = std::mem::take(&mut config.devices);
+        for drive in &config.drives.attached {
+            devices.push(DeviceOptions::of_drive(drive)?);
+        }
         for device in &devices {
             machine
                 .plug(config, device)
                 .map_err(|error| format!("-device {}: {error}", device.text))?;
         }
+        machine.disks = std::mem::take(&mut config.drives).into_disks();
         // Last: whatever else decodes its addresses hides it.
         machine.add(dev::rom::Rom, None);
         machine.make_boot_order();
@@ -118,6 +125,7 @@ impl Machine {
                 let devfn = self.slot_for(device)?;
                 self.add(dev::ivshmem::Ivshmem::new(devfn, size), id);
             }
+            "ide-hd" => self.plug_ide(config, device)?,
             "pci-testdev" => {
                 device.only(&["membar"])?;
                 let membar = device.size("membar")?.unwrap_or(0);
@@ -156,13 +164,6 @@ impl Machine {
                 device.driver
             )),
             _ => Err(format!("property 'addr' does not take '{addr}'")),
-        }
-    }
-
-    /// `bootorder`: the devices with a boot index, made anew at each reset.
-    pub(super) fn make_boot_order(&mut self) {
-        if let Some(fw_cfg) = self.find::<FwCfg>() {
-            fw_cfg.set_file("bootorder", Vec::new());
         }
     }
 }
@@ -217,9 +218,9 @@ fn fill_fw_cfg(fw_cfg: &mut FwCfg, config: &Config, below_4g: u64) -> Result<(),
     fw_cfg.put(key::RAM_SIZE, config.memory.to_le_bytes().to_vec());
     fw_cfg.put(key::NOGRAPHIC, two(u32::from(!config.graphics)));
     fw_cfg.put(key::NB_CPUS, two(config.cpus));
-    fw_cfg.put(key::MAX_CPUS, two(config.max_cpus));
+    fw_cfg.put(key::MAX_CPUS, two(config.apic_ids));
     fw_cfg.put(key::BOOT_MENU, two(u32::from(config.boot_menu)));
-    fw_cfg.put(key::NUMA, vec![0; 8 * (1 + config.max_cpus as usize)]);
+    fw_cfg.put(key::NUMA, vec![0; 8 * (1 + config.apic_ids as usize)]);
     fw_cfg.put(key::IRQ0_OVERRIDE, 1_u32.to_le_bytes().to_vec());
     let mut no_hpet = vec![0; 121];
     no_hpet[0] = 0xff;
@@ -227,6 +228,17 @@ fn fill_fw_cfg(fw_cfg: &mut FwCfg, config: &Config, below_4g: u64) -> Result<(),
 
     for (name, bytes) in &config.fw_cfg {
         fw_cfg.add_file(name, bytes.clone())?;
+    }
+    if config.acpi {
+        fw_cfg.with_tables(config.cpus)?;
+    }
+    let (anchor, tables) = smbios::files(config.smbios_64, config.uuid);
+    fw_cfg.add_file("etc/smbios/smbios-anchor", anchor)?;
+    fw_cfg.add_file("etc/smbios/smbios-tables", tables)?;
+    if let Some(most) = config.max_memory {
+        // Where memory may be plugged in, up to where the address space is taken: whole GiB above 4 GiB.
+        let end = (4 * GIB + most).next_multiple_of(GIB) + GIB;
+        fw_cfg.add_file("etc/reserved-memory-end", end.to_le_bytes().to_vec())?;
     }
     if let Some(wait) = config.splash_time {
         fw_cfg.add_file("etc/boot-menu-wait", wait.to_le_bytes().to_vec())?;

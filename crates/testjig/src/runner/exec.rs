@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use testjig_qos::mem::{GuestAlloc, MemoryFault};
 use testjig_vm::{
-    ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm,
+    Embedded, ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm,
 };
 
 use crate::case::Case;
@@ -98,6 +98,9 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
         Ok(Err(error)) => Some(returned(error.as_ref())),
         Err(payload) => Some(unwound(payload)),
     };
+    if qemu.is_embedded() {
+        trouble = trouble.map(lacking);
+    }
     let memory = vm.as_ref().map(guest_memory).unwrap_or_default();
     if trouble.is_none() {
         trouble = misused(&memory);
@@ -215,6 +218,18 @@ fn unwound(payload: Box<dyn Any + Send>) -> Trouble {
             ..Trouble::new(Verdict::Fail, panic.message)
         },
         None => Trouble::new(Verdict::Fail, text_of(payload.as_ref())),
+    }
+}
+
+/// A test that failed because the embedded machine lacks what it needs has failed at nothing.
+fn lacking(trouble: Trouble) -> Trouble {
+    let line = trouble
+        .message
+        .lines()
+        .find(|line| line.contains(Embedded::LACKS));
+    match line {
+        Some(reason) => Trouble::new(Verdict::Skip, reason.trim()),
+        None => trouble,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Launch;
 use crate::binary::Qemu;
-use crate::embedded::NOT_THERE;
+use crate::embedded::Embedded;
 use crate::process::{ExitReport, ExitStatus, Quoted};
 
 /// Failure to start a machine.
@@ -226,7 +226,7 @@ impl Attempt<'_> {
         }
         // What QEMU declines, it declines in its own name and with status 1.
         match refusal(&exit.stderr) {
-            Some(words) if words.contains(NOT_THERE) => {
+            Some(words) if words.contains(Embedded::LACKS) => {
                 (LaunchErrorKind::Unsupported, words.trim().to_owned())
             }
             Some(words) if status == ExitStatus::Exited(1) => (
