@@ -94,6 +94,7 @@ impl Arguments {
                     "place": format!("{}:{}", case.test.file, case.test.line),
                     "arch": case.arch().to_string(),
                     "path": case.path_id(),
+                    "xfail": case.test.xfail,
                     "needs": case.test.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect::<Vec<_>>(),
                 });
                 text.push_str(&line.to_string());

@@ -1,9 +1,13 @@
 //! `jig`: run device tests against a real QEMU.
 
+mod changed;
 mod clean;
+mod coverage;
+mod devices;
 mod doctor;
 mod list;
 mod merge;
+mod mutate;
 mod reports;
 mod run;
 mod setup;
@@ -28,8 +32,14 @@ enum Command {
     Run(Box<run::Arguments>),
     /// List the tests; starts no QEMU
     List(list::Arguments),
+    /// List the devices and machines of a QEMU with the tests that reach them
+    Devices(devices::Arguments),
     /// Make one report of the records of several runs
     Merge(merge::Arguments),
+    /// Run the tests on a QEMU that was built to tell which lines they reach
+    Coverage(coverage::Arguments),
+    /// Plant changes in a device of a QEMU source tree and see which the tests notice
+    Mutate(mutate::Arguments),
     /// Say what was found on this machine, and what to do about what was not
     Doctor(doctor::Arguments),
     /// Fetch a QEMU ahead of need
@@ -46,6 +56,9 @@ fn main() -> ExitCode {
         Command::Run(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
         Command::Merge(arguments) => arguments.run(),
+        Command::Coverage(arguments) => arguments.run(),
+        Command::Devices(arguments) => arguments.run(),
+        Command::Mutate(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),

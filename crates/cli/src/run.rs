@@ -18,6 +18,7 @@ use testjig::runner::{self, Plan};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
+use crate::changed::Changed;
 use crate::fail;
 use crate::list::Selection;
 use crate::reports::Reports;
@@ -26,8 +27,8 @@ use crate::reports::Reports;
 /// 130 interrupted.
 #[derive(Args)]
 #[command(after_help = "Exit status:
-  0    every case that ran passed
-  1    a case failed, crashed, hung or leaked
+  0    every case that ran passed, or failed as expected
+  1    a case failed, crashed, hung, leaked, or passed unexpectedly
   2    wrong usage
   4    nothing ran
   5    a set-up failed, for instance no QEMU could be had
@@ -47,6 +48,8 @@ pub(crate) struct Arguments {
     /// Fetch nothing
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    changed: Changed,
     /// Only cases that did not end well when they last ran here
     #[arg(long)]
     last_failed: bool,
@@ -62,6 +65,9 @@ pub(crate) struct Arguments {
     /// Run each case this many times
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: usize,
+    /// Start no further case after one that did not end well
+    #[arg(long)]
+    fail_fast: bool,
     /// How many cases run at once [default: as many as there are cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
@@ -111,6 +117,14 @@ impl Arguments {
         if cases.is_empty() {
             return self.selection.nothing_selected(all);
         }
+        let cases = match self.changed.select(cases) {
+            Ok(cases) if cases.is_empty() => {
+                println!("no test is known to reach what changed");
+                return ExitCode::from(4);
+            }
+            Ok(cases) => cases,
+            Err(error) => return fail(error),
+        };
         let history = History::open("jig");
         let cases = match self.arranged(cases, &history) {
             Ok(cases) => cases,
@@ -142,6 +156,7 @@ impl Arguments {
             show_output: self.show_output,
             rerun: self.rerun(),
             accepted_skips: self.accept_skip,
+            fail_fast: self.fail_fast,
             timelines: self.timelines || self.reports.of_one_case(),
         };
         match runner::run(&plan, &mut All(reporters)) {

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, FnArg, Ident, ItemFn, Pat, Result, Token, Type, parenthesized};
+use syn::{Expr, ExprLit, FnArg, Ident, ItemFn, Lit, Pat, Result, Token, Type, parenthesized};
 
 /// What stands between the parentheses of the attribute.
 struct Arguments {
@@ -14,6 +14,7 @@ struct Arguments {
     launch: Option<Expr>,
     vary: Vec<Axis>,
     deadline: Option<Expr>,
+    xfail: Option<Expr>,
 }
 
 /// `name = [values]` within `vary(…)`.
@@ -34,11 +35,11 @@ impl Parse for Axis {
 }
 
 const USAGE: &str = "expected `on = INTERFACE`, and where wanted `needs(clock)`, \
-                     `launch = |l| …`, `vary(name = [values])`, `deadline = DURATION`";
+                     `launch = |l| …`, `vary(name = [values])`, `deadline = DURATION`, `xfail = \"why, and where it is known\"`";
 
 impl Parse for Arguments {
     fn parse(input: ParseStream) -> Result<Self> {
-        let (mut on, mut launch, mut deadline) = (None, None, None);
+        let (mut on, mut launch, mut deadline, mut xfail) = (None, None, None, None);
         let (mut needs, mut vary) = (Vec::new(), Vec::new());
         while !input.is_empty() {
             let key: Ident = input
@@ -60,6 +61,8 @@ impl Parse for Arguments {
                     set(&mut launch, &key, input.parse()?)?;
                 } else if key == "deadline" {
                     set(&mut deadline, &key, input.parse()?)?;
+                } else if key == "xfail" {
+                    set(&mut xfail, &key, reason(input.parse()?)?)?;
                 } else {
                     return Err(syn::Error::new(
                         key.span(),
@@ -83,8 +86,22 @@ impl Parse for Arguments {
             launch,
             vary,
             deadline,
+            xfail,
         })
     }
+}
+
+/// An expected failure needs a cause that a person can look up, or it stays for ever.
+fn reason(reason: Expr) -> Result<Expr> {
+    if let Expr::Lit(ExprLit { lit, .. }) = &reason {
+        if !matches!(lit, Lit::Str(text) if !text.value().trim().is_empty()) {
+            return Err(syn::Error::new(
+                lit.span(),
+                "say why it is expected to fail, with a link: `xfail = \"sets BUSY twice, https://…\"`",
+            ));
+        }
+    }
+    Ok(reason)
 }
 
 fn set<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
@@ -138,11 +155,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         .iter()
         .map(capability)
         .collect::<Result<Vec<_>>>()?;
-    let deadline = if let Some(duration) = &arguments.deadline {
-        quote!(::core::option::Option::Some(#duration))
-    } else {
-        quote!(::core::option::Option::None)
-    };
+    let deadline = option(arguments.deadline.as_ref());
+    let xfail = option(arguments.xfail.as_ref());
 
     let wants = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Picked(..) => None,
@@ -189,6 +203,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             wants: &[#(#wants),*],
             needs: &[#(#needs),*],
             deadline: #deadline,
+            xfail: #xfail,
             axes: || ::std::vec![#(#axes),*],
             configure: |launch, picked| {
                 let _ = picked;
@@ -204,6 +219,14 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             },
         };
     })
+}
+
+/// An argument that may be missing, as an `Option`.
+fn option(value: Option<&Expr>) -> TokenStream {
+    value.map_or_else(
+        || quote!(::core::option::Option::None),
+        |value| quote!(::core::option::Option::Some(#value)),
+    )
 }
 
 /// The statements that get each parameter's value, and the names that they give to them. Values are taken first: that needs the context

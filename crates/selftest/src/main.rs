@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         rerun: "planted".to_owned(),
         accepted_skips: Vec::new(),
         timelines: false,
+        fail_fast: false,
     };
     match runner::run(&plan, &mut JsonLines::new(io::stdout())) {
         Ok(summary) => ExitCode::from(summary.exit_status()),

@@ -101,6 +101,29 @@ fn leaves_a_process(_vm: &Vm) {
     std::mem::forget(child.expect("tail is everywhere"));
 }
 
+const KNOWN: &str = "register D is not what it is not, https://example.org/bug/1";
+
+#[testjig::test(on = Pc, xfail = KNOWN)]
+fn is_known_to_fail(vm: &Vm) {
+    asserts(vm);
+}
+
+#[testjig::test(on = Pc, xfail = "dies of a signal, https://example.org/bug/2")]
+fn is_known_to_die(vm: &Vm) {
+    crashes_before_a_read(vm);
+}
+
+#[testjig::test(on = Mc146818, xfail = "the second has 61 parts, https://example.org/bug/3")]
+fn is_known_to_fail_and_does_not(rtc: Mc146818) {
+    passes(rtc);
+}
+
+#[testjig::test(on = Pc, xfail = KNOWN, launch = |launch| launch.device(Device::new("no-such-device")))]
+fn is_to_fail_on_an_unknown_device(_vm: &Vm) {}
+
+#[testjig::test(on = Pc, xfail = KNOWN, launch = |launch| launch.arg("-no-such-option"))]
+fn is_to_fail_and_never_starts(_vm: &Vm) {}
+
 #[testjig::test(on = Pc)]
 fn exits(_vm: &Vm) {
     std::process::exit(0);

@@ -323,6 +323,59 @@ fn what_a_failed_test_printed_is_in_its_report() {
 }
 
 #[test]
+fn an_expected_failure_is_good_and_keeps_its_evidence() {
+    let test = "is_known_to_fail";
+    let run = beside_a_passing_one(test);
+    let record = run.case(test);
+    expect(record, "XFAIL", "register D is not what it is not");
+    assert!(
+        record.text("reason").ends_with("https://example.org/bug/1"),
+        "{}",
+        record.text("reason")
+    );
+    assert!(record.evidence("facts").contains("outb 0x70 0xd"));
+    assert_eq!(run.status, Some(0));
+}
+
+#[test]
+fn an_expected_crash_is_an_expected_failure() {
+    let run = beside_a_passing_one("is_known_to_die");
+    expect(run.case("is_known_to_die"), "XFAIL", "SIGSEGV");
+    assert_eq!(run.status, Some(0));
+}
+
+#[test]
+fn a_pass_of_what_should_fail_is_red() {
+    let test = "is_known_to_fail_and_does_not";
+    let run = beside_a_passing_one(test);
+    let record = run.case(test);
+    expect(record, "XPASS", "take `xfail` off the test");
+    assert!(record.text("reason").contains("https://example.org/bug/3"));
+    assert!(
+        record.evidence("place").contains("planted.rs:"),
+        "{}",
+        record.evidence("place")
+    );
+    assert_eq!(run.status, Some(1));
+}
+
+#[test]
+fn what_never_ran_is_no_expected_failure() {
+    let run = Run::of(&["planted::is_to_fail"]);
+    expect(
+        run.case("is_to_fail_on_an_unknown_device"),
+        "SKIP",
+        "no-such-device",
+    );
+    expect(
+        run.case("is_to_fail_and_never_starts"),
+        "ERROR",
+        "no-such-option",
+    );
+    assert_eq!(run.status, Some(5));
+}
+
+#[test]
 fn a_device_that_the_qemu_lacks_is_a_skip() {
     expect(
         beside_a_passing_one("wants_an_unknown_device").case("wants_an_unknown_device"),

@@ -49,7 +49,11 @@ pub fn named_arch(wish: &Wish) -> Option<Arch> {
 
 /// Finds or fetches a QEMU for each architecture that the cases need.
 pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
-    let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
+    for_archs(cases.iter().map(Case::arch).collect(), wish)
+}
+
+/// Finds or fetches a QEMU for each of these architectures.
+pub fn for_archs(archs: BTreeSet<Arch>, wish: &Wish) -> Qemus {
     let mut qemus = Qemus::default();
     if wish.vmm == Some(Vmm::Embedded) {
         for arch in archs {

@@ -71,7 +71,7 @@ pub use testjig_vm as vm;
 ///     needs(clock),                                   // it moves the virtual clock
 ///     launch = |launch| launch.memory(mib * MIB),     // adapts the machine
 ///     vary(mib = [64, 128]),                          // a case for each
-///     deadline = Duration::from_secs(60)              // if the usual 30 s do not fit
+///     deadline = Duration::from_secs(60),             // if the usual 30 s do not fit
 /// )]
 /// fn seconds_advance(rtc: Mc146818, vm: &Vm, mib: u64) {
 ///     vm.clock().step(Duration::from_secs(mib));
@@ -83,6 +83,9 @@ pub use testjig_vm as vm;
 /// Parameters, in any order and number: the interface by value, or another one of the same path; [`&Vm`](vm::Vm), the running machine;
 /// [`&Qemu`](vm::Qemu) and [`Launch`](vm::Launch), and with these two alone no machine is started: the test starts its own, which is
 /// how a refused start is tested; a name of `vary` for its value. The function returns nothing, or a `Result` whose error fails it.
+///
+/// `xfail = "why, https://…"` marks a test of a property that does not hold because of a known bug of the VMM's: it is XFAIL, which is
+/// good, as long as it fails, crashes, hangs or leaks, and XPASS, which is not, as soon as it passes.
 ///
 /// The values of `vary` must implement `Debug`, from which the case's name is made.
 pub use testjig_macros::test;

@@ -151,6 +151,7 @@ pub fn main() -> ExitCode {
         rerun: rerun(),
         accepted_skips: Vec::new(),
         timelines: false,
+        fail_fast: false,
     };
     let quiet = arguments.quiet || arguments.format == Format::Terse;
     let mut reporter: Box<dyn Reporter> = if arguments.glib.tap {

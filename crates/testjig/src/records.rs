@@ -12,7 +12,8 @@ pub fn directory() -> PathBuf {
     build_directory().join(format!("testjig/run-{seconds}-{}", std::process::id()))
 }
 
-fn build_directory() -> PathBuf {
+/// The directory that Cargo builds into, or `target` where there is none.
+pub fn build_directory() -> PathBuf {
     if let Some(directory) =
         env::var_os("CARGO_TARGET_DIR").filter(|directory| !directory.is_empty())
     {

@@ -107,6 +107,8 @@ pub struct TestDef {
     pub needs: &'static [Capability],
     /// Its own deadline, where the usual one does not fit.
     pub deadline: Option<Duration>,
+    /// Why it is known to fail, and where that is known, if it does.
+    pub xfail: Option<&'static str>,
     /// The dimensions that multiply it.
     pub axes: fn() -> Vec<Axis>,
     /// Adapts the machine's launch; the indices pick one value of each axis.

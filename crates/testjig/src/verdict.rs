@@ -16,6 +16,8 @@ pub enum Verdict {
     Pass,
     /// It can't be tried here; the reason is given.
     Skip,
+    /// The property does not hold, which is known: the test says why it is expected to fail.
+    Xfail,
     /// The property does not hold.
     Fail,
     /// The VMM died.
@@ -24,25 +26,29 @@ pub enum Verdict {
     Hang,
     /// The test left something behind.
     Leak,
+    /// The property holds although the test is expected to fail: what it waits for was mended.
+    Xpass,
     /// The set-up failed: nothing is known about the property.
     Error,
 }
 
 impl Verdict {
     /// All verdicts, in the order of reports.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Pass,
         Self::Skip,
+        Self::Xfail,
         Self::Fail,
         Self::Crash,
         Self::Hang,
         Self::Leak,
+        Self::Xpass,
         Self::Error,
     ];
 
     /// Whether a run with this verdict is green.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Pass | Self::Skip)
+        matches!(self, Self::Pass | Self::Skip | Self::Xfail)
     }
 
     /// As reports count it: "3 passed".
@@ -50,10 +56,12 @@ impl Verdict {
         match self {
             Self::Pass => "passed",
             Self::Skip => "skipped",
+            Self::Xfail => "failed as expected",
             Self::Fail => "failed",
             Self::Crash => "crashed",
             Self::Hang => "hung",
             Self::Leak => "leaked",
+            Self::Xpass => "passed unexpectedly",
             Self::Error => "in error",
         }
     }
@@ -64,10 +72,12 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Self::Pass => "PASS",
             Self::Skip => "SKIP",
+            Self::Xfail => "XFAIL",
             Self::Fail => "FAIL",
             Self::Crash => "CRASH",
             Self::Hang => "HANG",
             Self::Leak => "LEAK",
+            Self::Xpass => "XPASS",
             Self::Error => "ERROR",
         })
     }
@@ -78,7 +88,7 @@ impl fmt::Display for Verdict {
 pub struct Outcome {
     /// The verdict.
     pub verdict: Verdict,
-    /// One line: what went wrong, or why it was skipped. Empty for a pass.
+    /// One line: what went wrong, why it was skipped, or why it was expected to fail. Empty for a pass.
     pub reason: String,
     /// From the start of the VMM to its end.
     pub duration: Duration,
@@ -88,9 +98,9 @@ pub struct Outcome {
     pub operations: u64,
     /// Version of the QEMU that it ran on; empty if it did not run.
     pub qemu: String,
-    /// The evidence, for every verdict that is not good.
+    /// The evidence, for every verdict that is not good, and for an expected failure.
     pub evidence: Option<Evidence>,
-    /// What was done to the machine: for every verdict that is not good, and for all where the run keeps timelines.
+    /// What was done to the machine: for every failure, expected or not, and for all where the run keeps timelines.
     pub timeline: Option<Timeline>,
 }
 
@@ -98,6 +108,31 @@ impl Outcome {
     /// Whether the case is in error before anything of it ran: for want of a QEMU, or skipped for a reason that is not accepted.
     pub fn is_unrun_error(&self) -> bool {
         self.verdict == Verdict::Error && self.evidence.is_none()
+    }
+
+    /// What becomes of the outcome of a test that is expected to fail for this reason. A skip or a failed set-up says nothing about it.
+    #[must_use]
+    pub fn expected_to_fail(mut self, why: &str, place: &str) -> Self {
+        match self.verdict {
+            Verdict::Pass => {
+                self.verdict = Verdict::Xpass;
+                self.reason = format!("it passes, and is expected to fail: {why}");
+                self.evidence = Some(Evidence {
+                    place: Some(place.to_owned()),
+                    message: format!(
+                        "{}\nif that was mended, take `xfail` off the test",
+                        self.reason
+                    ),
+                    ..Evidence::default()
+                });
+            }
+            Verdict::Fail | Verdict::Crash | Verdict::Hang | Verdict::Leak => {
+                self.verdict = Verdict::Xfail;
+                why.clone_into(&mut self.reason);
+            }
+            Verdict::Skip | Verdict::Error | Verdict::Xfail | Verdict::Xpass => {}
+        }
+        self
     }
 
     /// An outcome without a run behind it.

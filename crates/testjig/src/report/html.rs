@@ -53,8 +53,8 @@ impl<W: Write> Reporter for Html<W> {
     }
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
-        let report = (!outcome.verdict.is_good())
-            .then(|| failure(case, place, outcome, &self.start.rerun, false));
+        let failed = !outcome.verdict.is_good() || outcome.verdict == Verdict::Xfail;
+        let report = failed.then(|| failure(case, place, outcome, &self.start.rerun, false));
         self.cases.push(json!({
             "name": case,
             "place": place,

@@ -32,7 +32,8 @@ impl<W: Write> Junit<W> {
         report.add_test_suites(std::mem::take(&mut self.suites).into_values());
         let text = report.to_string().map_err(io::Error::other)?;
         // Jenkins's schema, which others check against, has this attribute on a suite only.
-        let skipped = format!(" skipped=\"{}\"", summary.count(Verdict::Skip));
+        let skipped = summary.count(Verdict::Skip) + summary.count(Verdict::Xfail);
+        let skipped = format!(" skipped=\"{skipped}\"");
         self.to
             .write_all(text.replacen(&skipped, "", 1).as_bytes())?;
         self.to.flush()
@@ -55,9 +56,10 @@ impl<W: Write> Reporter for Junit<W> {
         };
         let status = match outcome.verdict {
             Verdict::Pass => TestCaseStatus::success(),
-            Verdict::Skip => {
+            Verdict::Skip | Verdict::Xfail => {
                 let mut status = TestCaseStatus::skipped();
                 status.set_message(outcome.reason.clone());
+                status.set_type(outcome.verdict.to_string());
                 status
             }
             Verdict::Error => not_passed(NonSuccessKind::Error),

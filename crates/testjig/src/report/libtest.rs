@@ -42,14 +42,16 @@ impl Reporter for Libtest {
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
         let word = match outcome.verdict {
-            Verdict::Pass => "ok".to_owned(),
-            Verdict::Skip => format!("ignored, {}", outcome.reason),
-            verdict => format!("FAILED ({verdict})"),
+            Verdict::Pass => "... ok".to_owned(),
+            Verdict::Skip => format!("... ignored, {}", outcome.reason),
+            // As Rust's harness shows a test that should panic.
+            Verdict::Xfail => format!("- should fail, {} ... ok", outcome.reason),
+            verdict => format!("... FAILED ({verdict})"),
         };
         if self.quiet {
             print!("{}", if outcome.verdict.is_good() { '.' } else { 'F' });
         } else {
-            println!("test {case} ... {word}");
+            println!("test {case} {word}");
         }
         if outcome.is_unrun_error() {
             self.unrun.insert(outcome.reason.clone());
@@ -83,7 +85,7 @@ impl Reporter for Libtest {
             } else {
                 "FAILED"
             },
-            summary.count(Verdict::Pass),
+            summary.count(Verdict::Pass) + summary.count(Verdict::Xfail),
             summary.count(Verdict::Skip),
             self.filtered_out,
             summary.duration.as_secs_f64(),

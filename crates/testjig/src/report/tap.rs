@@ -62,14 +62,16 @@ impl<W: Write> Reporter for Tap<W> {
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
         self.points += 1;
-        let ok = if outcome.verdict.is_good() {
-            "ok"
-        } else {
-            "not ok"
+        // TAP's word for an expected failure is one that is still to do.
+        let (ok, directive) = match outcome.verdict {
+            Verdict::Pass => ("ok", ""),
+            Verdict::Skip => ("ok", " # SKIP "),
+            Verdict::Xfail => ("not ok", " # TODO "),
+            _ => ("not ok", ""),
         };
         let mut text = format!("{ok} {} - {}", self.points, escaped(case));
-        if outcome.verdict == Verdict::Skip {
-            text.push_str(" # SKIP ");
+        if !directive.is_empty() {
+            text.push_str(directive);
             text.push_str(&escaped(&outcome.reason));
         }
         text.push('\n');

@@ -186,6 +186,7 @@ impl Terminal {
                 "skipped",
                 (|outcome| outcome.verdict == Verdict::Skip) as fn(&Outcome) -> bool,
             ),
+            ("xfail", |outcome| outcome.verdict == Verdict::Xfail),
             ("error", Outcome::is_unrun_error),
         ] {
             let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();

@@ -45,6 +45,8 @@ pub struct Plan {
     pub accepted_skips: Vec<String>,
     /// Whether cases that pass keep their timelines, too.
     pub timelines: bool,
+    /// Whether the first case that does not end well is the last that is started.
+    pub fail_fast: bool,
 }
 
 impl Plan {
@@ -188,6 +190,9 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
                 .qemus
                 .get(case.arch())
                 .map_or_else(|_| String::new(), version);
+            if let Some(why) = case.test.xfail {
+                outcome = outcome.expected_to_fail(why, &place(case));
+            }
             finish(&case.name, &place(case), outcome, reporter);
         },
     )?;

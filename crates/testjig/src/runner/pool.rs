@@ -1,5 +1,6 @@
 //! The pool of worker processes: one case each at a time, every one of them watched.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -43,18 +44,26 @@ pub(super) fn run(
         return Ok(false);
     }
     set_child_subreaper(Some(getpid()))?;
+    let failed = Cell::new(false);
+    let mut finish = |case: &Case, outcome: Outcome, reporter: &mut dyn Reporter| {
+        failed.set(failed.get() || !outcome.verdict.is_good());
+        finish(case, outcome, reporter);
+    };
     let mut pool = Pool {
         plan,
+        failed: &failed,
         queue: cases.iter().copied().collect(),
         workers: Vec::new(),
     };
-    let interrupted = pool.drive(signals, reporter, finish);
+    let interrupted = pool.drive(signals, reporter, &mut finish);
     pool.end();
     interrupted
 }
 
 struct Pool<'a> {
     plan: &'a Plan,
+    /// Whether a case did not end well.
+    failed: &'a Cell<bool>,
     queue: VecDeque<&'a Case>,
     workers: Vec<Worker<'a>>,
 }
@@ -100,6 +109,9 @@ impl Pool<'_> {
 
     /// Gives each idle worker a case, and starts workers while there is more to do than workers.
     fn hand_out(&mut self, reporter: &mut dyn Reporter) -> io::Result<()> {
+        if self.plan.fail_fast && self.failed.get() {
+            self.queue.clear();
+        }
         while !self.queue.is_empty() {
             let idle = match self.workers.iter().position(|worker| worker.busy.is_none()) {
                 Some(index) => index,
