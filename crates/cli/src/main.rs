@@ -11,6 +11,7 @@ mod mutate;
 mod reports;
 mod run;
 mod setup;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Mutate(mutate::Arguments),
     /// Say what was found on this machine, and what to do about what was not
     Doctor(doctor::Arguments),
+    /// Drive a machine by hand, a line at a time
+    Shell(shell::Arguments),
     /// Fetch a QEMU ahead of need
     Setup(setup::Arguments),
     /// Remove what was fetched and probed
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Devices(arguments) => arguments.run(),
         Command::Mutate(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
+        Command::Shell(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),
     }

@@ -222,8 +222,53 @@ impl Graph {
         }
     }
 
+    /// What a machine carries from the start and has as a `T`: by the shortest path whose edges plug nothing in. For tools.
+    #[track_caller]
+    pub fn built_in<T: Clone + 'static>(&self, vm: &Vm) -> Option<T> {
+        let is_built_in = |path: &Path| {
+            self.machine_of(path) == vm.launch().machine()
+                && path
+                    .edges
+                    .iter()
+                    .all(|&edge| self.edges[edge].adapt.is_none())
+        };
+        let paths = self.paths_to(NodeType::of::<T>());
+        let shortest = paths
+            .iter()
+            .filter(|path| is_built_in(path))
+            .min_by_key(|path| path.edges.len())?;
+        let mut context = Context::default();
+        self.build(shortest, vm, &mut context);
+        Some(context.get::<T>().clone())
+    }
+
+    /// Fresh decoders of the devices that a machine carries from the start, one of each name.
+    pub fn built_in_decoders(&self, machine: &MachineType) -> Vec<Box<dyn Describe>> {
+        let mut decoders: Vec<Box<dyn Describe>> = Vec::new();
+        let mut reached = vec![];
+        for kind in self.machines.iter().filter(|m| m.kind == machine) {
+            reached.push(kind.gives);
+        }
+        let mut at = 0;
+        while let Some(&node) = reached.get(at) {
+            at += 1;
+            for edge in &self.edges {
+                if edge.from != node || edge.adapt.is_some() || reached.contains(&edge.to) {
+                    continue;
+                }
+                reached.push(edge.to);
+                if let Some(decoder) = edge.decoder.map(|decoder| decoder()) {
+                    if !decoders.iter().any(|known| known.name() == decoder.name()) {
+                        decoders.push(decoder);
+                    }
+                }
+            }
+        }
+        decoders
+    }
+
     /// Fresh decoders of the devices on a path.
-    pub(crate) fn decoders(&self, path: &Path) -> Vec<Box<dyn Describe>> {
+    pub fn decoders(&self, path: &Path) -> Vec<Box<dyn Describe>> {
         path.edges
             .iter()
             .filter_map(|&edge| self.edges[edge].decoder)
