@@ -17,6 +17,7 @@
 //! | [EXECUTE DEVICE DIAGNOSTIC] is executed by both devices | by the selected one |
 //! | word 83 of a CompactFlash card: bit 2, the CFA feature set | clear; set in word 86 |
 
+mod bus_master;
 mod commands;
 mod features;
 mod identify;

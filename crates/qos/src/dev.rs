@@ -8,3 +8,4 @@ pub mod i8237;
 pub mod ioapic;
 pub mod m48t59;
 pub mod mc146818;
+pub mod piix_ide;
