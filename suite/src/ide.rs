@@ -18,7 +18,9 @@
 //! | word 83 of a CompactFlash card: bit 2, the CFA feature set | clear; set in word 86 |
 
 mod bus_master;
+mod card;
 mod commands;
+mod errors;
 mod features;
 mod identify;
 mod interrupt;
