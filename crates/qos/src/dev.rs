@@ -1,6 +1,7 @@
 //! Device drivers, one module a device, named as its data sheet names it.
 
 pub mod ata;
+pub mod atapi;
 pub mod fw_cfg;
 pub mod i440fx;
 pub mod i82078;
