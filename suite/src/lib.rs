@@ -8,4 +8,5 @@ mod i440fx;
 mod ide;
 mod m48t59;
 mod pci;
+mod post;
 mod rtc;

@@ -2,6 +2,7 @@
 
 mod changed;
 mod clean;
+mod compare;
 mod coverage;
 mod devices;
 mod doctor;

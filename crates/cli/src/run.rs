@@ -13,15 +13,16 @@ use testjig::case::{Case, Cases};
 use testjig::find::{self, Vmm, Wish};
 use testjig::history::History;
 use testjig::order::{self, Partition};
+use testjig::qemus::Qemus;
 use testjig::report::{All, Record};
 use testjig::runner::{self, Plan};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
 use crate::changed::Changed;
-use crate::fail;
 use crate::list::Selection;
 use crate::reports::Reports;
+use crate::{compare, fail};
 
 /// Exit status: 0 all good; 1 a test did not pass; 2 wrong usage; 4 nothing ran; 5 a set-up failed, for instance no QEMU could be had;
 /// 130 interrupted.
@@ -91,6 +92,9 @@ pub(crate) struct Arguments {
     /// What to run on [default: a QEMU, and the embedded machine where none can be had]
     #[arg(long, value_name = "VMM", conflicts_with_all = ["qemu", "suite"])]
     vmm: Option<Vmm>,
+    /// Run the cases on both of two VMMs, qemu and embedded, and list where these differ
+    #[arg(long, value_name = "VMM,VMM", value_delimiter = ',', conflicts_with_all = ["vmm", "plant"])]
+    compare: Vec<Vmm>,
     /// A bug that the embedded machine is to have, to see what finds it: crash, assertion, hang, … (may be repeated)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["qemu", "suite"])]
     plant: Vec<String>,
@@ -140,6 +144,13 @@ impl Arguments {
                 cases.len()
             ));
         }
+        match self.compare[..] {
+            [] => {}
+            [one, other] if one != other => {
+                return compare::run([one, other], &cases, &wish, &|cases| self.plan(cases));
+            }
+            _ => return fail("--compare takes two VMMs: --compare qemu,embedded"),
+        }
         let mut reporters = match self.reports.open(self.verbose) {
             Ok(reporters) => reporters,
             Err(error) => return fail(error),
@@ -148,16 +159,8 @@ impl Arguments {
         let to_stdout = self.reports.to_stdout();
         let plan = Plan {
             qemus: find::for_cases(&cases, &wish),
-            cases,
             misfits,
-            jobs: self.jobs.unwrap_or_else(runner::default_jobs).max(1),
-            deadline: Duration::from_secs(self.deadline),
-            log: Some(records::directory()),
-            show_output: self.show_output,
-            rerun: self.rerun(),
-            accepted_skips: self.accept_skip,
-            fail_fast: self.fail_fast,
-            timelines: self.timelines || self.reports.of_one_case(),
+            ..self.plan(cases)
         };
         match runner::run(&plan, &mut All(reporters)) {
             Ok(summary) => {
@@ -182,6 +185,23 @@ impl Arguments {
                 ExitCode::from(summary.exit_status())
             }
             Err(error) => fail(format_args!("failed to run the tests: {error}")),
+        }
+    }
+
+    /// How these cases are run, as far as that does not depend on the VMM.
+    fn plan(&self, cases: Vec<Case>) -> Plan {
+        Plan {
+            qemus: Qemus::default(),
+            cases,
+            misfits: Vec::new(),
+            jobs: self.jobs.unwrap_or_else(runner::default_jobs).max(1),
+            deadline: Duration::from_secs(self.deadline),
+            log: Some(records::directory()),
+            show_output: self.show_output,
+            rerun: self.rerun(),
+            accepted_skips: self.accept_skip.clone(),
+            fail_fast: self.fail_fast,
+            timelines: self.timelines || self.reports.of_one_case(),
         }
     }
 

@@ -199,6 +199,19 @@ impl Case {
                 return Decision::Skip(format!("{} has no device {device}", qemu.called()));
             }
         }
+        if qemu.is_embedded() {
+            // It has few devices, so what a path needs is looked at too; slots and buses are no devices.
+            let path = self.path_id();
+            let devices = path
+                .split('/')
+                .skip(2)
+                .filter(|label| !label.starts_with("pci."));
+            for device in devices {
+                if !capabilities.devices.contains(device) {
+                    return Decision::Skip(format!("{} has no device {device}", qemu.called()));
+                }
+            }
+        }
         Decision::Run
     }
 }

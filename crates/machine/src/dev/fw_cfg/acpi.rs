@@ -105,21 +105,21 @@ pub(super) fn files(base: u16, cpus: u32) -> Files {
         .iter()
         .flat_map(|offset| (*offset as u32).to_le_bytes())
         .collect();
-    let rsdt = builder.table(*b"RSDT", 1, &entries);
+    let root = builder.table(*b"RSDT", 1, &entries);
 
     builder.pointer(TABLES, fadt + 36, TABLES, 4);
     builder.pointer(TABLES, fadt + 40, TABLES, 4);
     for entry in 0..2 {
-        builder.pointer(TABLES, rsdt + HEADER + 4 * entry, TABLES, 4);
+        builder.pointer(TABLES, root + HEADER + 4 * entry, TABLES, 4);
     }
-    for table in [dsdt, fadt, apics, rsdt] {
+    for table in [dsdt, fadt, apics, root] {
         let length = [4, 5, 6, 7].map(|at| builder.tables[table + at]);
         let length = u32::from_le_bytes(length) as usize;
         builder.checksum(TABLES, table + 9, table, length);
     }
     // §5.2.5.3 RSDP of revision 0.
     let mut rsdp = b"RSD PTR \0TESTJG\0".to_vec();
-    rsdp.extend((rsdt as u32).to_le_bytes());
+    rsdp.extend((root as u32).to_le_bytes());
     builder.pointer(RSDP, 16, TABLES, 4);
     builder.checksum(RSDP, 8, 0, rsdp.len());
     Files {
