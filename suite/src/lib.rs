@@ -10,3 +10,5 @@ mod m48t59;
 mod pci;
 mod post;
 mod rtc;
+mod virtio_blk;
+mod virtio_ccw;

@@ -10,3 +10,4 @@ pub mod ioapic;
 pub mod m48t59;
 pub mod mc146818;
 pub mod piix_ide;
+pub mod virtio_blk;

@@ -23,6 +23,7 @@
 //! | [`mem`] | guest memory: the allocator, owned buffers, structures with their byte order |
 //! | [`pci`] | PCI and PCI Express: host bridges, functions, base addresses, capabilities, bridges, interrupts |
 //! | [`qom`] | devices that a board makes, found by type |
+//! | [`virtio`] | virtio devices: transports, negotiation, split and packed virtqueues |
 //! | [`describe`] | turns the log of operations back into register names and fields |
 
 pub mod bus;
@@ -31,3 +32,4 @@ pub mod dev;
 pub mod mem;
 pub mod pci;
 pub mod qom;
+pub mod virtio;

@@ -14,6 +14,10 @@ mod i82078;
 mod m48t59;
 mod mc146818;
 mod pci;
+mod virtio;
+mod virtio_blk;
 
 pub use fw_cfg::ARM_VIRT_FW_CFG;
 pub use m48t59::SPARC_SS5_M48T08;
+pub use virtio::{LegacySlots, Modern, OnPci, VIRTIO_PCI_SLOT};
+pub use virtio_blk::{VIRTIO_BLK_DRIVE, VIRTIO_BLK_ID, VIRTIO_BLK_SIZE};
