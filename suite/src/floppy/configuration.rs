@@ -2,7 +2,7 @@
 
 use super::*;
 use testjig::qos::dev::i82078::{
-    Configure, DumpRegisters, FormatTrack, Lock, Perpendicular, Seek, SenseInterrupt, Version,
+    Configure, DumpRegisters, FormatTrack, Lock, Msr, Perpendicular, Seek, SenseInterrupt, Version,
 };
 
 const CONFIGURATION: Configure = Configure {
@@ -243,4 +243,29 @@ fn any_state_can_be_restored(fdc: I82078) {
         (dump.configuration, dump.precompensation_track),
         (0x4c, 0x66)
     );
+}
+
+/// [Dumpreg] SRT in bits 7:4 and HUT in bits 3:0 of one byte.
+#[testjig::test(on = I82078, xfail = "SRT is in bits 3:0, HUT is not kept; no report known")]
+fn step_rate_and_unload_time_are_dumped(fdc: I82078) {
+    fdc.run(Specify {
+        step_rate: 0xa,
+        head_unload: 0x5,
+        ..Specify::DMA
+    });
+    assert_eq!(fdc.run(DumpRegisters).step_and_unload, 0xa5);
+}
+
+/// [Dumpreg] ND in bit 0.
+#[testjig::test(on = I82078, xfail = "ND is inverted; no report known")]
+fn the_mode_is_dumped(fdc: I82078) {
+    fdc.run(Specify::PIO);
+    assert_eq!(fdc.run(DumpRegisters).load_and_non_dma & 1, 1);
+}
+
+/// [Powerdown Mode] One parameter, which is the result.
+#[testjig::test(on = I82078, xfail = "it waits for a second parameter; no report known")]
+fn the_powerdown_mode_takes_one_parameter(fdc: I82078) {
+    fdc.send_bytes(&[0x17, 0x02]);
+    assert_eq!(fdc.msr(), Msr::RESULT);
 }

@@ -1,7 +1,7 @@
 //! Sectors, heads and cylinders that are not there, wrong data rates, no disk.
 
 use super::*;
-use testjig::qos::dev::i82078::{Operation, Seek, SenseInterrupt, Transfer};
+use testjig::qos::dev::i82078::{Msr, Operation, Seek, SenseInterrupt, Transfer};
 
 /// All commands that look for a sector.
 const OPERATIONS: [Operation; 3] = [Operation::Read, Operation::Write, Operation::Verify];
@@ -160,4 +160,16 @@ fn a_seek_after_an_error_is_sensed_clean(fdc: I82078, vm: &Vm) {
     let sensed = fdc.run(SenseInterrupt);
     assert_eq!(sensed.st0.code(), InterruptCode::Normal);
     assert!(sensed.st0.seek_end());
+}
+
+/// [ST1, NW] A protected disk is told without DMA as with it.
+#[testjig::test(on = I82078, launch = write_protected, xfail = "the write has no result; no report known")]
+fn a_protected_disk_is_told_without_dma(fdc: I82078) {
+    ready_without_dma(&fdc);
+    fdc.send(&Transfer::write(Chs::FIRST));
+    if fdc.msr() == Msr::PIO_WRITE {
+        fdc.give_data(&pattern(1));
+    }
+    assert_eq!(fdc.msr(), Msr::RESULT);
+    assert!(fdc.result::<Transfer>().st1.not_writable());
 }

@@ -26,6 +26,16 @@ fn an_id_names_where_the_head_is(fdc: I82078, vm: &Vm, cylinder: u8, head: u8) {
     assert_ended(status, 0, Chs::new(cylinder, head, status.at.sector));
 }
 
+/// [Command Set] Bits 7:3 of the second byte say nothing.
+#[testjig::test(on = I82078, needs(clock), launch = diskette)]
+fn other_bits_of_the_selection_say_nothing(fdc: I82078, vm: &Vm) {
+    ready(&fdc);
+    fdc.send_bytes(&[0x4a, 0xf8]);
+    vm.clock().step(Duration::from_secs(1));
+    let status = fdc.result::<ReadId>();
+    assert_ended(status, 0, Chs::new(0, 0, status.at.sector));
+}
+
 /// [Read ID] The disk turns: all sectors of the track come by, in their order.
 #[testjig::test(on = I82078, needs(clock), launch = diskette)]
 fn all_sectors_of_a_track_come_by(fdc: I82078, vm: &Vm) {

@@ -212,3 +212,12 @@ fn a_powered_down_controller_wakes_for_a_command(fdc: I82078) {
     assert_eq!(fdc.msr(), Msr::IDLE);
     assert_eq!(fdc.run(Version), 0x90);
 }
+
+/// [DOR, RESET#] The controller stays in reset until the bit is set again.
+#[testjig::test(on = I82078, launch = diskette, xfail = "reading the MSR ends the reset; no report known")]
+fn reading_the_status_does_not_end_a_reset(fdc: I82078) {
+    fdc.reset();
+    fdc.set_dor(Dor::new().with_dma_gate(true));
+    fdc.msr();
+    assert!(!fdc.dor().not_reset());
+}

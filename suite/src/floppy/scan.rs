@@ -45,3 +45,25 @@ fn scanning_changes_nothing(fdc: I82078, vm: &Vm, operation: Operation) {
     assert_eq!(vm.disk("fd0").sector(0)[..], sector);
     assert_eq!(memory.to_vec(), [0x42; 512]);
 }
+
+/// [Scan Low or Equal] A sector of the disk that is lower satisfies it, one that is higher does not.
+#[testjig::test(on = I82078, launch = diskette, xfail = "SCAN LOW OR EQUAL and SCAN HIGH OR EQUAL are interchanged; no report known")]
+fn scanning_low_stops_at_a_lower_sector(fdc: I82078, vm: &Vm) {
+    let disk = vm.disk("fd0");
+    disk.set_sector(0, &[0x80; SECTOR]);
+    disk.set_sector(1, &[0x10; SECTOR]);
+    ready(&fdc);
+    let _memory = dma_from_memory(vm, &[0x40; 2 * SECTOR]);
+    let status = fdc.run(Transfer::new(Operation::ScanLow, Chs::FIRST).to(18));
+    assert_eq!(status.at, Chs::new(0, 0, 2));
+}
+
+/// [ST2, SN] No sector satisfied the scan.
+#[testjig::test(on = I82078, launch = diskette, xfail = "SH is set after every scan; no report known")]
+fn a_scan_in_vain_says_so(fdc: I82078, vm: &Vm) {
+    fill(vm, Chs::FIRST, 2);
+    ready(&fdc);
+    let _memory = dma_from_memory(vm, &[0x99; 2 * SECTOR]);
+    let status = fdc.run(Transfer::new(Operation::ScanEqual, Chs::FIRST).to(2));
+    assert_eq!(status.st2, St2::new().with_scan_not_satisfied(true));
+}

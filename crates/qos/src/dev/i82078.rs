@@ -5,7 +5,7 @@
 //!
 //! | offset | read | write |
 //! |---|---|---|
-//! | 0 | [`Sra`], not on PCs | |
+//! | 0 | [`Sra`], not decoded by QEMU's PCs | |
 //! | 1 | [`Srb`] | |
 //! | 2 | [`Dor`] | [`Dor`] |
 //! | 3 | [`Tdr`] | [`Tdr`] |
@@ -33,6 +33,7 @@ mod decode;
 pub mod regs;
 mod result;
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use testjig_vm::{Condition, Pin, Vm};
@@ -49,7 +50,7 @@ pub use self::regs::{
 };
 pub use self::result::{DriveSpecifications, Dump, Outcome, Saved, Sensed, TransferStatus};
 
-use crate::bus::Pio;
+use crate::bus::{Mmio, Pio};
 
 /// Bytes of a sector of the usual disks: N is 2.
 pub const SECTOR: usize = 512;
@@ -57,11 +58,42 @@ pub const SECTOR: usize = 512;
 /// How long, of the host's time, a phase may take: it waits for an image of the host, not for the virtual clock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The controller on its ports.
+/// The controller and its registers.
 #[derive(Clone, Debug)]
 pub struct I82078 {
-    io: Pio,
-    irq: u32,
+    window: Window,
+    irq: Pin,
+}
+
+/// How the registers are reached.
+#[derive(Clone, Debug)]
+pub enum Window {
+    /// By I/O ports, as PCs have them.
+    Ports(Pio),
+    /// In memory, a byte each, as Sun's boards have them.
+    Memory(Mmio),
+}
+
+/// The controller of Sun's sun4m boards, QEMU's `sun-fdtwo`: an 82077 in memory, without DMA. Its SRA can be read.
+#[derive(Clone, Debug)]
+pub struct Fdtwo(I82078);
+
+impl Fdtwo {
+    /// With its registers from this guest-physical address on, and its interrupt on this pin. Touches nothing.
+    pub fn new(vm: &Vm, base: u64, irq: Pin) -> Self {
+        Self(I82078 {
+            window: Window::Memory(Mmio::new(vm, base)),
+            irq,
+        })
+    }
+}
+
+impl Deref for Fdtwo {
+    type Target = I82078;
+
+    fn deref(&self) -> &I82078 {
+        &self.0
+    }
 }
 
 impl I82078 {
@@ -80,34 +112,50 @@ impl I82078 {
     /// A controller at other ports of the ISA bus, with another interrupt.
     pub fn at(vm: &Vm, port: u16, irq: u32) -> Self {
         Self {
-            io: Pio::new(vm, port),
-            irq,
+            window: Window::Ports(Pio::new(vm, port)),
+            irq: Pin::input("ioapic", irq),
         }
     }
 
     /// A decoder for the failure report, of the controller at port 0x3f0.
     pub fn decoder() -> Decoder {
-        Decoder::new(Self::PORT)
+        Decoder::ports(Self::PORT)
     }
 
-    /// The ports.
-    pub fn io(&self) -> &Pio {
-        &self.io
+    /// How its registers are reached.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The machine that it belongs to.
+    pub fn vm(&self) -> &Vm {
+        match &self.window {
+            Window::Ports(io) => io.vm(),
+            Window::Memory(mmio) => mmio.vm(),
+        }
     }
 
     /// The pin that INT drives.
     pub fn irq(&self) -> Pin {
-        Pin::input("ioapic", self.irq)
+        self.irq.clone()
     }
 
+    /// Reads a register, undecoded.
     #[track_caller]
-    fn read(&self, reg: Reg) -> u8 {
-        self.io.inb(reg.offset())
+    pub fn read(&self, reg: Reg) -> u8 {
+        match &self.window {
+            Window::Ports(io) => io.inb(reg.offset()),
+            Window::Memory(mmio) => mmio.readb(reg.offset().into()),
+        }
     }
 
+    /// Writes a register as it is.
     #[track_caller]
-    fn write(&self, reg: Reg, value: u8) {
-        self.io.outb(reg.offset(), value);
+    pub fn write(&self, reg: Reg, value: u8) {
+        match &self.window {
+            Window::Ports(io) => io.outb(reg.offset(), value),
+            Window::Memory(mmio) => mmio.writeb(reg.offset().into(), value),
+        }
     }
 
     /// Status register A. On PCs there is nothing at its port.
@@ -363,6 +411,6 @@ impl I82078 {
         let here = self.clone();
         let reached = Condition::new(format!("{msr:?}"), move || here.msr() == msr)
             .seeing(|| format!("{:?}", self.msr()));
-        self.io.vm().wait_until(reached, PATIENCE);
+        self.vm().wait_until(reached, PATIENCE);
     }
 }

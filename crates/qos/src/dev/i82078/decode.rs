@@ -10,7 +10,8 @@ use crate::describe::{Access, Describe, Space, Transfer};
 /// Follows the FIFO through the phases of each command, and so knows which byte is what.
 #[derive(Debug)]
 pub struct Decoder {
-    port: u64,
+    space: Space,
+    base: u64,
     seen: BTreeMap<(Reg, bool), String>,
     /// Bytes of the command, from its first on.
     command: Vec<u8>,
@@ -22,9 +23,19 @@ pub struct Decoder {
 
 impl Decoder {
     /// For the controller at `port` and the seven ports above it.
-    pub fn new(port: u16) -> Self {
+    pub fn ports(port: u16) -> Self {
+        Self::new(Space::Port, port.into())
+    }
+
+    /// For the controller in memory, from the guest-physical address `base` on.
+    pub fn memory(base: u64) -> Self {
+        Self::new(Space::Memory, base)
+    }
+
+    fn new(space: Space, base: u64) -> Self {
         Self {
-            port: port.into(),
+            space,
+            base,
             seen: BTreeMap::new(),
             command: Vec::new(),
             results: Vec::new(),
@@ -119,14 +130,17 @@ impl Describe for Decoder {
 
     fn observe(&mut self, entry: &Entry) -> Option<String> {
         let access = Access::of(entry)?;
-        let reg = match (access.space, access.address.checked_sub(self.port)?) {
-            (Space::Port, 0) => Reg::Sra,
-            (Space::Port, 1) => Reg::Srb,
-            (Space::Port, 2) => Reg::Dor,
-            (Space::Port, 3) => Reg::Tdr,
-            (Space::Port, 4) => Reg::MsrDsr,
-            (Space::Port, 5) => Reg::Fifo,
-            (Space::Port, 7) => Reg::DirCcr,
+        if access.space != self.space {
+            return None;
+        }
+        let reg = match access.address.checked_sub(self.base)? {
+            0 => Reg::Sra,
+            1 => Reg::Srb,
+            2 => Reg::Dor,
+            3 => Reg::Tdr,
+            4 => Reg::MsrDsr,
+            5 => Reg::Fifo,
+            7 => Reg::DirCcr,
             _ => return None,
         };
         Some(self.register(reg, access.transfer))
@@ -291,7 +305,7 @@ mod tests {
     }
 
     fn texts(entries: &[Entry]) -> Vec<String> {
-        let mut decoder = Decoder::new(0x3f0);
+        let mut decoder = Decoder::ports(0x3f0);
         entries.iter().filter_map(|e| decoder.observe(e)).collect()
     }
 
@@ -360,7 +374,7 @@ mod tests {
 
     #[test]
     fn state_shows_registers_and_the_last_command() {
-        let mut decoder = Decoder::new(0x3f0);
+        let mut decoder = Decoder::ports(0x3f0);
         for entry in [out(0x3f2, 0x0c), out(0x3f5, 0x10), input(0x3f5, 0x90)] {
             decoder.observe(&entry);
         }
