@@ -1,11 +1,15 @@
 //! `jig list`, and the selection of cases that it shares with `jig run`.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use testjig::case::{Case, Cases};
-use testjig::vm::Arch;
+use testjig::case::{Case, Cases, Decision};
+use testjig::find::{self, Wish};
+use testjig::vm::{Arch, Launch, Suite};
 
 use crate::fail;
 
@@ -70,12 +74,27 @@ impl Selection {
 pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// One JSON object a line: name, place, architecture, machine, what it needs
+    /// Decide by what is known of this QEMU binary
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
+    /// Decide by what is known of the QEMU of this Debian suite
+    #[arg(long, value_name = "NAME", conflicts_with = "qemu")]
+    suite: Option<Suite>,
+    /// One JSON object a line: name, place, architecture, machine, what it needs, whether it would run
     #[arg(long)]
     json: bool,
 }
 
 impl Arguments {
+    fn wish(&self) -> Wish {
+        Wish {
+            qemu: self.qemu.clone(),
+            suite: self.suite.clone(),
+            offline: true,
+            ..Wish::default()
+        }
+    }
+
     pub(crate) fn run(self) -> ExitCode {
         let Cases { cases, misfits } = Cases::collect();
         let all = cases.len();
@@ -86,10 +105,21 @@ impl Arguments {
         if cases.is_empty() {
             return self.selection.nothing_selected(all);
         }
+        let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
+        let launches: Vec<Launch> = cases.iter().map(Case::launch).collect();
+        let qemus = find::remembered(&archs, &launches, &self.wish());
         let mut text = String::new();
         for case in &cases {
+            let decision = qemus.get(case.arch()).map(|qemu| case.decide(qemu));
+            let (decision, reason) = match decision {
+                Ok(Decision::Run) => ("run", None),
+                Ok(Decision::Skip(reason)) => ("skip", Some(reason)),
+                Err(_) => ("unknown", None),
+            };
             if self.json {
                 let line = serde_json::json!({
+                    "decision": decision,
+                    "reason": reason,
                     "name": case.name,
                     "place": format!("{}:{}", case.test.file, case.test.line),
                     "arch": case.arch().to_string(),
@@ -100,6 +130,9 @@ impl Arguments {
                 text.push_str(&line.to_string());
             } else {
                 text.push_str(&case.name);
+                if let Some(reason) = reason {
+                    let _ = write!(text, "   skip: {reason}");
+                }
             }
             text.push('\n');
         }
@@ -108,6 +141,13 @@ impl Arguments {
         if !self.json {
             let count = cases.len();
             eprintln!("{count} case{}", if count == 1 { "" } else { "s" });
+        }
+        if !self.json {
+            for arch in archs {
+                if let Err(reason) = qemus.get(arch) {
+                    eprintln!("whether cases on {arch} are skipped is not known: {reason}");
+                }
+            }
         }
         for misfit in &misfits {
             eprintln!(

@@ -6,6 +6,7 @@ mod compare;
 mod coverage;
 mod devices;
 mod doctor;
+mod graph;
 mod list;
 mod merge;
 mod mutate;
@@ -36,6 +37,8 @@ enum Command {
     List(list::Arguments),
     /// List the devices and machines of a QEMU with the tests that reach them
     Devices(devices::Arguments),
+    /// Show machines, what sits on them, the tests, and what is out of reach; starts no QEMU
+    Graph(graph::Arguments),
     /// Make one report of the records of several runs
     Merge(merge::Arguments),
     /// Run the tests on a QEMU that was built to tell which lines they reach
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     match Jig::parse().command {
         Command::Run(arguments) => arguments.run(),
         Command::List(arguments) => arguments.run(),
+        Command::Graph(arguments) => arguments.run(),
         Command::Merge(arguments) => arguments.run(),
         Command::Coverage(arguments) => arguments.run(),
         Command::Devices(arguments) => arguments.run(),

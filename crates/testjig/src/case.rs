@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use testjig_vm::{Arch, Launch, Qemu, Vm};
 
+use crate::find;
 use crate::graph::{Graph, Path};
 use crate::registry::{Capability, NodeType, TESTS, TestDef};
 
@@ -170,10 +171,10 @@ impl Case {
 
     /// Whether `qemu` can run this case, told from its probe alone.
     pub fn decide(&self, qemu: &Qemu) -> Decision {
-        let machine = Graph::get().machine_of(&self.path);
+        let launch = self.launch();
         let capabilities = &qemu.caps;
-        if !capabilities.machines.contains(machine.name) {
-            return Decision::Skip(format!("{} has no machine {}", qemu.called(), machine.name));
+        if let Some(lack) = lacks_machine(qemu, &launch) {
+            return Decision::Skip(lack);
         }
         for need in self.test.needs {
             let (has, what) = match need {
@@ -194,10 +195,8 @@ impl Case {
                 return Decision::Skip(what.to_owned());
             }
         }
-        for device in self.launch().device_types() {
-            if !capabilities.devices.contains(device) {
-                return Decision::Skip(format!("{} has no device {device}", qemu.called()));
-            }
+        if let Some(lack) = lacks_device(qemu, &launch) {
+            return Decision::Skip(lack);
         }
         if qemu.is_embedded() {
             // It has few devices, so what a path needs is looked at too; slots and buses are no devices.
@@ -213,5 +212,80 @@ impl Case {
             }
         }
         Decision::Run
+    }
+}
+
+/// What a QEMU lacks for a launch, told from its probe alone: the machine, a device, or a property of one.
+pub fn lacks(qemu: &Qemu, launch: &Launch) -> Option<String> {
+    lacks_machine(qemu, launch).or_else(|| lacks_device(qemu, launch))
+}
+
+fn lacks_machine(qemu: &Qemu, launch: &Launch) -> Option<String> {
+    let name = launch.machine().name;
+    (!qemu.caps.machines.contains(name)).then(|| format!("{} has no machine {name}", qemu.called()))
+}
+
+fn lacks_device(qemu: &Qemu, launch: &Launch) -> Option<String> {
+    launch.devices().iter().find_map(|device| {
+        let driver = device.driver();
+        if !qemu.caps.devices.contains(driver) {
+            return Some(format!("{} has no device {driver}", qemu.called()));
+        }
+        let known = qemu.caps.properties.get(driver)?;
+        let names = device.props().iter().map(|(name, _)| name.as_str());
+        let mut set = names.filter(|name| find::is_property(name));
+        let name = set.find(|&name| !known.contains(name))?;
+        Some(format!(
+            "the {driver} of {} has no property {name}",
+            qemu.called()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use testjig_vm::{Device, machine};
+
+    use super::*;
+
+    /// A QEMU that was probed, with one machine, one device, and that device's properties.
+    fn probed() -> Qemu {
+        let qemu = json!({
+            "arch": "x86_64", "origin": "Path", "program": "/q", "leading_args": [], "env": [],
+            "version": {"qemu": {"major": 11, "minor": 1, "micro": 3}, "package": ""},
+            "passed_over": [], "subject": "/q",
+            "caps": {
+                "clock": true, "running": true, "qtest_accel": true, "monitor_qmp_object": true,
+                "machines": ["pc"], "ram_ids": {}, "devices": ["edu", "pci-testdev"], "objects": [],
+                "properties": {"pci-testdev": ["addr", "membar"]},
+            },
+        });
+        serde_json::from_value(qemu).expect("what a worker is told")
+    }
+
+    #[test]
+    fn what_a_qemu_lacks_is_told_from_its_probe() {
+        let lack = |launch| lacks(&probed(), &launch);
+        let pc = || Launch::new(&machine::PC);
+        let testdev = || Device::new("pci-testdev").id("t").bus("pci.0");
+        assert_eq!(
+            lack(Launch::new(&machine::Q35)).unwrap(),
+            "this QEMU has no machine q35"
+        );
+        assert_eq!(
+            lack(pc().device(Device::new("nvme"))).unwrap(),
+            "this QEMU has no device nvme"
+        );
+        assert_eq!(
+            lack(pc().device(testdev().prop("membar-backed", "on"))).unwrap(),
+            "the pci-testdev of this QEMU has no property membar-backed"
+        );
+        assert_eq!(lack(pc().device(testdev().prop("membar", 4096))), None);
+        assert_eq!(
+            lack(pc().device(Device::new("edu").prop("whatever", 1))),
+            None,
+            "its properties are not known"
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{Arch, Cache, FindError, FindErrorKind, Finder, Progress, Qemu, Suite};
+use testjig_vm::{
+    Arch, Cache, Device, FindError, FindErrorKind, Finder, Launch, Progress, Qemu, Suite,
+};
 
 use crate::case::Case;
 use crate::embedded;
@@ -49,7 +51,13 @@ pub fn named_arch(wish: &Wish) -> Option<Arch> {
 
 /// Finds or fetches a QEMU for each architecture that the cases need.
 pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
-    for_archs(cases.iter().map(Case::arch).collect(), wish)
+    let mut qemus = for_archs(cases.iter().map(Case::arch).collect(), wish);
+    // Without a cache there is no QEMU either.
+    if let Ok(cache) = Cache::open() {
+        let launches: Vec<Launch> = cases.iter().map(Case::launch).collect();
+        learn(&mut qemus, &launches, &cache);
+    }
+    qemus
 }
 
 /// Finds or fetches a QEMU for each of these architectures.
@@ -98,6 +106,51 @@ fn instead(arch: Arch, wish: &Wish, error: &FindError) -> Result<Qemu, String> {
         return embedded::machine(vec![first.to_owned()], &wish.plants);
     }
     Err(error.to_string())
+}
+
+/// What is known of the QEMUs of these architectures without starting one: as [`for_cases`], from what earlier runs have probed.
+pub fn remembered(archs: &BTreeSet<Arch>, launches: &[Launch], wish: &Wish) -> Qemus {
+    let mut qemus = Qemus::default();
+    let cache = match Cache::open() {
+        Ok(cache) => cache.remembered_only(),
+        Err(error) => {
+            for &arch in archs {
+                qemus.insert(arch, Err(error.to_string()));
+            }
+            return qemus;
+        }
+    };
+    for &arch in archs {
+        let finder = Finder::new(arch)
+            .explicit(wish.qemu.clone())
+            .suite(wish.suite.clone())
+            .allow_network(false);
+        let qemu = finder.find(&cache, &Bar::default());
+        qemus.insert(arch, qemu.map_err(|error| error.to_string()));
+    }
+    learn(&mut qemus, launches, &cache);
+    qemus
+}
+
+/// Has the properties known of all devices of which the launches set some.
+fn learn(qemus: &mut Qemus, launches: &[Launch], cache: &Cache) {
+    for qemu in qemus.iter_mut().filter(|qemu| !qemu.is_embedded()) {
+        let own = launches
+            .iter()
+            .filter(|launch| launch.machine().arch == qemu.arch);
+        let devices: BTreeSet<&str> = own
+            .flat_map(Launch::devices)
+            .filter(|device| device.props().iter().any(|(name, _)| is_property(name)))
+            .map(Device::driver)
+            .collect();
+        qemu.learn_properties(devices, cache);
+    }
+}
+
+/// Whether what a launch sets of a device is a property of its type: `id` and `bus` are every device's, and elements of arrays and
+/// members of structures are not listed.
+pub(crate) fn is_property(name: &str) -> bool {
+    !matches!(name, "id" | "bus") && !name.contains(['[', '.']) && !name.starts_with("len-")
 }
 
 /// A progress bar on standard error; where that is no terminal, a line for each stage.

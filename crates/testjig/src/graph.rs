@@ -18,6 +18,9 @@
 //! # fn main() {}
 //! ```
 
+mod svg;
+mod tree;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -27,6 +30,8 @@ use testjig_vm::{Launch, MachineType, Vm};
 
 use crate::context::Context;
 use crate::registry::{GRAPHS, NodeType};
+
+pub use self::tree::{Branch, Tree};
 
 type Adapt = Box<dyn Fn(Launch) -> Launch + Send + Sync>;
 type Build = Box<dyn Fn(&dyn Any) -> Box<dyn Any> + Send + Sync>;
@@ -86,7 +91,7 @@ impl Edge {
 }
 
 /// One way through the graph: a machine, then edges. Its [id](Graph::id) is stable and part of test names.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Path {
     machine: usize,
     edges: Vec<usize>,

@@ -29,6 +29,11 @@ impl Qemus {
         }
     }
 
+    /// Those that are there, to be told more about.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Qemu> {
+        self.by_arch.values_mut().flatten()
+    }
+
     /// Those that are there.
     pub fn iter(&self) -> impl Iterator<Item = &Qemu> {
         self.by_arch.values().flatten()

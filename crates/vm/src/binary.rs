@@ -33,6 +33,8 @@ pub struct Qemu {
     pub caps: Capabilities,
     /// What was looked at before it and why that was not taken, one sentence each.
     pub passed_over: Vec<String>,
+    /// The binary itself, also where a loader is what is executed.
+    pub(crate) subject: PathBuf,
 }
 
 /// How a QEMU came to be the one that is used.
@@ -80,6 +82,9 @@ pub struct Capabilities {
     pub devices: BTreeSet<String>,
     /// The types that `-object` knows.
     pub objects: BTreeSet<String>,
+    /// The properties of those device types that were [asked about](Qemu::learn_properties), by type.
+    #[serde(default)]
+    pub properties: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Qemu {
@@ -120,6 +125,30 @@ impl Qemu {
             env: Vec::new(),
         };
         invocation.probed(arch, origin, cache)
+    }
+
+    /// Finds out the properties of these device types, into [`Capabilities::properties`]: from the cache, and of types that are new to it
+    /// by one start without a machine. Types that this QEMU does not have, or does not tell about, are left out.
+    pub fn learn_properties<'a>(
+        &mut self,
+        devices: impl IntoIterator<Item = &'a str>,
+        cache: &Cache,
+    ) {
+        let devices: BTreeSet<String> = devices
+            .into_iter()
+            .filter(|&device| self.caps.devices.contains(device))
+            .map(str::to_owned)
+            .collect();
+        if devices.is_empty() {
+            return;
+        }
+        let invocation = Invocation {
+            subject: self.subject.clone(),
+            program: self.program.clone(),
+            leading_args: self.leading_args.clone(),
+            env: self.env.clone(),
+        };
+        self.caps.properties = probe::properties(&invocation, &devices, cache);
     }
 
     /// One line: what it is, where it comes from, and what was not taken in its place.
@@ -214,6 +243,7 @@ impl Invocation {
             version,
             caps,
             passed_over: Vec::new(),
+            subject: self.subject,
         })
     }
 }

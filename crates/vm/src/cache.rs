@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Cache {
     root: PathBuf,
     notice: Option<String>,
+    remembered_only: bool,
 }
 
 impl Cache {
@@ -43,7 +44,11 @@ impl Cache {
     pub fn at(root: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let root = root.into();
         match writable(&root) {
-            Ok(root) => Ok(Self { root, notice: None }),
+            Ok(root) => Ok(Self {
+                root,
+                notice: None,
+                remembered_only: false,
+            }),
             Err(error) => Err(CacheError {
                 tried: vec![(root, error)],
             }),
@@ -58,6 +63,18 @@ impl Cache {
     /// One line to show to the user if the cache is not where they would look for it.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
+    }
+
+    /// The same cache for whoever must start no QEMU: a binary that was not probed before then can't be had
+    /// ([`NotProbed`](crate::FindErrorKind::NotProbed)).
+    #[must_use]
+    pub fn remembered_only(mut self) -> Self {
+        self.remembered_only = true;
+        self
+    }
+
+    pub(crate) fn is_remembered_only(&self) -> bool {
+        self.remembered_only
     }
 
     /// What probing found out, one file a binary.
@@ -91,7 +108,11 @@ impl Cache {
                             passed_over.join("; ")
                         )
                     });
-                    return Ok(Self { root, notice });
+                    return Ok(Self {
+                        root,
+                        notice,
+                        remembered_only: false,
+                    });
                 }
                 Err(error) => {
                     passed_over.push(format!(

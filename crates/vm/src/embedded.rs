@@ -39,6 +39,7 @@ impl Embedded {
         Qemu {
             arch: Arch::X86_64,
             origin: Origin::Embedded,
+            subject: self.program.clone(),
             program: self.program,
             leading_args: self.leading_args,
             env: Vec::new(),
@@ -52,6 +53,7 @@ impl Embedded {
                 ram_ids,
                 devices: names(self.devices),
                 objects: names(self.objects),
+                properties: BTreeMap::new(),
             },
             passed_over: self.passed_over,
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use testjig_qmp::commands::{ObjectType, QomListTypes, QueryMachines};
+use testjig_qmp::commands::{DeviceListProperties, ObjectType, QomListTypes, QueryMachines};
 use testjig_qmp::{ErrorKind, Qmp};
 
 use crate::binary::{Capabilities, Invocation, Version};
@@ -39,10 +39,58 @@ pub(crate) fn facts(invocation: &Invocation, cache: &Cache) -> Result<Facts, Fin
     if let Some(facts) = memory.recall() {
         return Ok(facts);
     }
+    if cache.is_remembered_only() {
+        return Err(FindError::of(&invocation.subject, FindErrorKind::NotProbed));
+    }
     let facts =
         ask(invocation, PATIENCE).map_err(|kind| FindError::of(&invocation.subject, kind))?;
     memory.keep(&facts);
     Ok(facts)
+}
+
+/// The properties of these device types, by type: as remembered, the others by asking. One that can't be had is left out.
+pub(crate) fn properties(
+    invocation: &Invocation,
+    devices: &BTreeSet<String>,
+    cache: &Cache,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let memory = memory::Memory::of(invocation, cache);
+    let mut known = memory.recall_properties();
+    let unknown: Vec<&String> = devices
+        .iter()
+        .filter(|device| !known.contains_key(*device))
+        .collect();
+    if !unknown.is_empty() && !cache.is_remembered_only() {
+        // What a QEMU does not tell is not known: its launch will say whether the property is there.
+        if let Ok(told) = ask_properties(invocation, &unknown, Instant::now() + PATIENCE) {
+            known.extend(told);
+            memory.keep_properties(&known);
+        }
+    }
+    known.retain(|device, _| devices.contains(device));
+    known
+}
+
+/// Starts the binary once without a machine and asks for the properties of each of these types.
+fn ask_properties(
+    invocation: &Invocation,
+    devices: &[&String],
+    deadline: Instant,
+) -> Result<BTreeMap<String, BTreeSet<String>>, FindErrorKind> {
+    // Properties do not depend on the accelerator, and this one is in every QEMU that emulates.
+    let (mut process, ours) = without_machine(invocation, &["-accel", "tcg", "-S"])?;
+    let answer = |error: testjig_qmp::Error| FindErrorKind::Answer(error.to_string());
+    let mut qmp = Qmp::connect(ours, deadline).map_err(answer)?;
+    qmp.set_deadline(Some(deadline));
+    let mut properties = BTreeMap::new();
+    for &device in devices {
+        if let Ok(told) = qmp.execute(&DeviceListProperties::of(device.as_str())) {
+            let names = told.into_iter().map(|property| property.name).collect();
+            properties.insert(device.clone(), names);
+        }
+    }
+    process.kill();
+    Ok(properties)
 }
 
 /// Starts the binary with the qtest accelerator and, if it refuses, without.
@@ -95,19 +143,7 @@ fn attempt(
     qtest_accel: bool,
     deadline: Instant,
 ) -> Result<Attempt, FindErrorKind> {
-    let (ours, theirs) = UnixStream::pair().map_err(FindErrorKind::Io)?;
-    let inherit = [OwnedFd::from(theirs)];
-    let socket = format!("socket,id=qmp,fd={}", inherit[0].as_raw_fd());
-    let mut command = invocation.command();
-    // Each of these exists in 7.2 as in 11.1, where `-mon` is deprecated and its successor is one
-    // of the things to find out.
-    command
-        .args(["-machine", "none", "-nodefaults", "-no-user-config"])
-        .args(["-display", "none", "-chardev", &socket])
-        .args(["-mon", "chardev=qmp,mode=control"])
-        .args(accel);
-    let mut process = start(invocation, command, &inherit)?;
-    drop(inherit);
+    let (mut process, ours) = without_machine(invocation, accel)?;
     let error = match converse(ours, qtest_accel, deadline) {
         Ok(facts) => {
             // It has nothing to save, and its own way out takes longer.
@@ -130,6 +166,26 @@ fn attempt(
         }
         other => Err(FindErrorKind::Answer(other.to_string())),
     }
+}
+
+/// Starts the binary with an accelerator and without a machine; the other end of the socket is its monitor.
+fn without_machine(
+    invocation: &Invocation,
+    accel: &[&str],
+) -> Result<(Process, UnixStream), FindErrorKind> {
+    let (ours, theirs) = UnixStream::pair().map_err(FindErrorKind::Io)?;
+    let inherit = [OwnedFd::from(theirs)];
+    let socket = format!("socket,id=qmp,fd={}", inherit[0].as_raw_fd());
+    let mut command = invocation.command();
+    // Each of these exists in 7.2 as in 11.1, where `-mon` is deprecated and its successor is one
+    // of the things to find out.
+    command
+        .args(["-machine", "none", "-nodefaults", "-no-user-config"])
+        .args(["-display", "none", "-chardev", &socket])
+        .args(["-mon", "chardev=qmp,mode=control"])
+        .args(accel);
+    let process = start(invocation, command, &inherit)?;
+    Ok((process, ours))
 }
 
 fn start(
@@ -196,6 +252,7 @@ fn converse(
             ram_ids,
             devices: names(devices).collect(),
             objects,
+            properties: BTreeMap::new(),
         },
     })
 }

@@ -55,6 +55,8 @@ pub enum FindErrorKind {
     Answer(String),
     /// It could not be started or listened to for a reason on this side.
     Io(io::Error),
+    /// It was never asked what it is, and no QEMU is to be started for that now.
+    NotProbed,
     /// There is none, and none was to be fetched.
     NotFound {
         /// For what.
@@ -174,6 +176,9 @@ impl fmt::Display for FindError {
             }
             FindErrorKind::WrongArch { wanted, found } => {
                 write!(f, "it emulates {found}, wanted is {wanted}")
+            }
+            FindErrorKind::NotProbed => {
+                f.write_str("it was not probed yet; the first run with it does that")
             }
             FindErrorKind::Answer(text) => write!(f, "it answered {text}"),
             FindErrorKind::Io(error) => write!(f, "talking to it failed: {error}"),

@@ -1,6 +1,6 @@
 //! What a binary said the last time, as long as it is certain to be the same one: [`Memory`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -37,6 +37,9 @@ pub(super) struct Memory<'a> {
     fingerprint: Option<Fingerprint>,
     settled: Duration,
 }
+
+/// The names of properties, by device type.
+type Properties = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Fingerprint {
@@ -85,8 +88,40 @@ impl<'a> Memory<'a> {
     }
 
     fn file(&self) -> Option<PathBuf> {
+        self.named("json")
+    }
+
+    fn named(&self, extension: &str) -> Option<PathBuf> {
         let fingerprint = self.fingerprint.as_ref()?;
-        Some(self.directory.join(format!("{}.json", fingerprint.digest)))
+        let name = format!("{}.{extension}", fingerprint.digest);
+        Some(self.directory.join(name))
+    }
+
+    /// The properties of the device types that it was asked about.
+    pub(super) fn recall_properties(&self) -> Properties {
+        let file = self.named("properties");
+        let bytes = file.and_then(|file| fs::read(file).ok());
+        bytes
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// Remembers them, if what it said of itself is remembered: a binary that is certain to be the same one.
+    pub(super) fn keep_properties(&self, properties: &Properties) {
+        let _ = self.try_keep_properties(properties);
+    }
+
+    fn try_keep_properties(&self, properties: &Properties) -> io::Result<()> {
+        let (Some(facts), Some(file)) = (self.file(), self.named("properties")) else {
+            return Ok(());
+        };
+        if !facts.exists() || fingerprint(self.invocation) != self.fingerprint {
+            return Ok(());
+        }
+        let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
+        new.write_all(&serde_json::to_vec(properties)?)?;
+        new.persist(file)?;
+        Ok(())
     }
 
     fn forget_old_ones(&self) -> io::Result<()> {
@@ -224,7 +259,6 @@ fn module_directories(subject: &Path, told: Option<&OsStr>) -> BTreeSet<PathBuf>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
@@ -287,6 +321,7 @@ mod tests {
                 ram_ids: BTreeMap::new(),
                 devices: BTreeSet::new(),
                 objects: BTreeSet::new(),
+                properties: BTreeMap::new(),
             },
         }
     }
