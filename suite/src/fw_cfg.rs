@@ -15,6 +15,7 @@
 //! | \[Guest-side DMA Interface\] the address register is 0 at startup | its upper half survives a reset of the machine |
 
 mod acpi;
+mod boards;
 mod boot;
 mod data;
 mod dma;

@@ -9,6 +9,8 @@ mod ide;
 mod m48t59;
 mod pci;
 mod post;
+mod riscv_csr;
+mod rtas;
 mod rtc;
 mod virtio_blk;
 mod virtio_ccw;

@@ -22,14 +22,17 @@
 //! | [`dev`] | the drivers, one module a device, named as its data sheet names it |
 //! | [`mem`] | guest memory: the allocator, owned buffers, structures with their byte order |
 //! | [`pci`] | PCI and PCI Express: host bridges, functions, base addresses, capabilities, bridges, interrupts |
+//! | [`rtas`], [`csr`] | services of POWER servers, registers of RISC-V harts |
 //! | [`qom`] | devices that a board makes, found by type |
 //! | [`virtio`] | virtio devices: transports, negotiation, split and packed virtqueues |
 //! | [`describe`] | turns the log of operations back into register names and fields |
 
 pub mod bus;
+pub mod csr;
 pub mod describe;
 pub mod dev;
 pub mod mem;
 pub mod pci;
 pub mod qom;
+pub mod rtas;
 pub mod virtio;

@@ -63,6 +63,10 @@ machine! {
     S390Ccw
 }
 machine! {
+    /// The Power Mac of 1999. QEMU's `mac99`.
+    Mac99
+}
+machine! {
     /// The PowerPC Reference Platform, with PCI and ISA. QEMU's `40p`.
     Prep
 }
@@ -84,6 +88,7 @@ crate::graph!(|graph| {
     graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
     graph.machine(&machine::RISCV64_VIRT, RiscvVirt::new);
     graph.machine(&machine::PPC64_PSERIES, Pseries::new);
+    graph.machine(&machine::PPC_MAC99, Mac99::new);
     graph.machine(&machine::PPC_40P, Prep::new);
     graph.machine(&machine::S390X_CCW, S390Ccw::new);
     graph.machine(&machine::SPARC_SS5, SparcSs5::new);

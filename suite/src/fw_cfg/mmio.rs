@@ -25,7 +25,7 @@ impl MmioFwCfg {
     fn mmio(&self) -> &Mmio {
         match self.0.window() {
             Window::Mmio(mmio) => mmio,
-            Window::Io(_) => unreachable!("made with `FwCfg::mmio`"),
+            Window::Io(_) | Window::Bytewise(..) => unreachable!("made with `FwCfg::mmio`"),
         }
     }
 }

@@ -23,7 +23,7 @@ impl PcFwCfg {
     pub(super) fn io(&self) -> &Pio {
         match self.0.window() {
             Window::Io(io) => io,
-            Window::Mmio(_) => unreachable!("made with `FwCfg::io`"),
+            Window::Mmio(_) | Window::Bytewise(..) => unreachable!("made with `FwCfg::io`"),
         }
     }
 }

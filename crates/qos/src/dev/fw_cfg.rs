@@ -64,7 +64,37 @@ pub enum Window {
     Io(Pio),
     /// In memory, as Arm's and RISC-V's machines have it. Processors are taken to be little-endian.
     Mmio(Mmio),
+    /// In memory, as machines without DMA have it whose processors are big-endian: selector at 0, in the order that the last field gives,
+    /// and a data register of one byte.
+    Bytewise(Mmio, Bytewise),
 }
+
+/// The two forms of a device without DMA, as big-endian processors see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytewise {
+    /// The memory-mapped form with data registers of one byte: selector big-endian, data at 2. PowerPC machines, sun4m.
+    Memory,
+    /// The PC's ports, shown in memory: selector little-endian, data at 1. sun4u.
+    Ports,
+}
+
+impl Bytewise {
+    const fn data(self) -> u64 {
+        match self {
+            Self::Memory => 2,
+            Self::Ports => 1,
+        }
+    }
+
+    const fn selector(self, key: u16) -> u16 {
+        match self {
+            Self::Memory => key,
+            Self::Ports => key.swap_bytes(),
+        }
+    }
+}
+
+const WITHOUT_DMA: &str = "this machine's fw_cfg has no DMA registers";
 
 /// The device of one machine.
 #[derive(Clone, Debug)]
@@ -87,6 +117,13 @@ impl FwCfg {
         }
     }
 
+    /// One without DMA, from the guest-physical address `base` on. Touches nothing.
+    pub fn bytewise(vm: &Vm, base: u64, form: Bytewise) -> Self {
+        Self {
+            window: Window::Bytewise(Mmio::new(vm, base), form),
+        }
+    }
+
     /// A decoder for the failure report, of the PC's device.
     pub fn decoder() -> Decoder {
         Decoder::io(PC_PORT)
@@ -106,7 +143,7 @@ impl FwCfg {
     pub fn vm(&self) -> &Vm {
         match &self.window {
             Window::Io(io) => io.vm(),
-            Window::Mmio(mmio) => mmio.vm(),
+            Window::Mmio(mmio) | Window::Bytewise(mmio, _) => mmio.vm(),
         }
     }
 
@@ -116,6 +153,7 @@ impl FwCfg {
         match &self.window {
             Window::Io(io) => io.outw(IO.selector, key.into_bits()),
             Window::Mmio(mmio) => mmio.writew(MMIO.selector.into(), key.into_bits().swap_bytes()),
+            Window::Bytewise(mmio, form) => mmio.writew(0, form.selector(key.into_bits())),
         }
     }
 
@@ -125,6 +163,7 @@ impl FwCfg {
         match &self.window {
             Window::Io(io) => io.inb(IO.data),
             Window::Mmio(mmio) => mmio.readb(MMIO.data.into()),
+            Window::Bytewise(mmio, form) => mmio.readb(form.data()),
         }
     }
 
@@ -145,6 +184,7 @@ impl FwCfg {
         match &self.window {
             Window::Io(io) => io.outb(IO.data, value),
             Window::Mmio(mmio) => mmio.writeb(MMIO.data.into(), value),
+            Window::Bytewise(mmio, form) => mmio.writeb(form.data(), value),
         }
     }
 
@@ -267,6 +307,7 @@ impl FwCfg {
         match &self.window {
             Window::Io(io) => io.outl(IO.dma + half, value),
             Window::Mmio(mmio) => mmio.writel((MMIO.dma + half).into(), value),
+            Window::Bytewise(..) => panic!("{WITHOUT_DMA}"),
         }
     }
 
@@ -289,6 +330,7 @@ impl FwCfg {
                 mmio.readl(MMIO.dma.into()),
                 mmio.readl((MMIO.dma + 4).into()),
             ],
+            Window::Bytewise(..) => panic!("{WITHOUT_DMA}"),
         };
         let [first, second] = halves.map(u32::to_le_bytes);
         let mut signature = [0; 8];

@@ -9,6 +9,7 @@
 
 mod ata;
 mod fw_cfg;
+mod hypercalls;
 mod i440fx;
 mod i82078;
 mod m48t59;
