@@ -1,5 +1,6 @@
 //! The device tests that ship with testjig, one file a device.
 
+mod ahci;
 mod atapi;
 mod floppy;
 mod fw_cfg;
