@@ -125,6 +125,7 @@ impl Arguments {
                     "arch": case.arch().to_string(),
                     "path": case.path_id(),
                     "xfail": case.test.xfail,
+                    "unstable": case.test.unstable,
                     "needs": case.test.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect::<Vec<_>>(),
                 });
                 text.push_str(&line.to_string());

@@ -15,7 +15,7 @@ use testjig::history::History;
 use testjig::order::{self, Partition};
 use testjig::qemus::Qemus;
 use testjig::report::{All, Record};
-use testjig::runner::{self, Plan};
+use testjig::runner::{self, Debug, Plan};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
@@ -75,6 +75,15 @@ pub(crate) struct Arguments {
     /// Seconds that a test may take once its machine is there, unless it sets its own deadline
     #[arg(long, value_name = "SECONDS", default_value_t = runner::DEADLINE.as_secs())]
     deadline: u64,
+    /// Keep what was recorded of cases that pass, too: operations, QEMU's standard error, its command line
+    #[arg(long)]
+    keep: bool,
+    /// Stop each QEMU before its test begins, and say how to attach to it; one case at a time, no deadlines
+    #[arg(long)]
+    stop: bool,
+    /// Start gdb on each QEMU before its test begins; one case at a time, no deadlines
+    #[arg(long, conflicts_with = "stop")]
+    gdb: bool,
     /// Give passing cases a line too
     #[arg(short, long)]
     verbose: bool,
@@ -164,6 +173,9 @@ impl Arguments {
         };
         match runner::run(&plan, &mut All(reporters)) {
             Ok(summary) => {
+                if let Some(log) = plan.log.filter(|log| self.keep && log.exists()) {
+                    eprintln!("kept in {}", log.display());
+                }
                 if !to_stdout && !summary.interrupted {
                     for (arch, count) in elsewhere {
                         println!(
@@ -190,18 +202,32 @@ impl Arguments {
 
     /// How these cases are run, as far as that does not depend on the VMM.
     fn plan(&self, cases: Vec<Case>) -> Plan {
+        let debug = self.debug();
         Plan {
             qemus: Qemus::default(),
             cases,
             misfits: Vec::new(),
-            jobs: self.jobs.unwrap_or_else(runner::default_jobs).max(1),
+            jobs: match debug {
+                Some(_) => 1,
+                None => self.jobs.unwrap_or_else(runner::default_jobs).max(1),
+            },
             deadline: Duration::from_secs(self.deadline),
             log: Some(records::directory()),
             show_output: self.show_output,
             rerun: self.rerun(),
             accepted_skips: self.accept_skip.clone(),
             fail_fast: self.fail_fast,
+            debug,
+            keep: self.keep,
             timelines: self.timelines || self.reports.of_one_case(),
+        }
+    }
+
+    fn debug(&self) -> Option<Debug> {
+        if self.gdb {
+            Some(Debug::Gdb)
+        } else {
+            self.stop.then_some(Debug::Stop)
         }
     }
 

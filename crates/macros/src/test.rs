@@ -15,6 +15,7 @@ struct Arguments {
     vary: Vec<Axis>,
     deadline: Option<Expr>,
     xfail: Option<Expr>,
+    unstable: Option<Expr>,
 }
 
 /// `name = [values]` within `vary(…)`.
@@ -35,11 +36,12 @@ impl Parse for Axis {
 }
 
 const USAGE: &str = "expected `on = INTERFACE`, and where wanted `needs(clock)`, \
-                     `launch = |l| …`, `vary(name = [values])`, `deadline = DURATION`, `xfail = \"why, and where it is known\"`";
+                     `launch = |l| …`, `vary(name = [values])`, `deadline = DURATION`, `xfail = \"why, and where it is known\"`, `unstable = \"why\"`";
 
 impl Parse for Arguments {
     fn parse(input: ParseStream) -> Result<Self> {
-        let (mut on, mut launch, mut deadline, mut xfail) = (None, None, None, None);
+        let (mut on, mut launch, mut deadline) = (None, None, None);
+        let (mut xfail, mut unstable) = (None, None);
         let (mut needs, mut vary) = (Vec::new(), Vec::new());
         while !input.is_empty() {
             let key: Ident = input
@@ -63,6 +65,8 @@ impl Parse for Arguments {
                     set(&mut deadline, &key, input.parse()?)?;
                 } else if key == "xfail" {
                     set(&mut xfail, &key, reason(input.parse()?)?)?;
+                } else if key == "unstable" {
+                    set(&mut unstable, &key, reason(input.parse()?)?)?;
                 } else {
                     return Err(syn::Error::new(
                         key.span(),
@@ -87,17 +91,18 @@ impl Parse for Arguments {
             vary,
             deadline,
             xfail,
+            unstable,
         })
     }
 }
 
-/// An expected failure needs a cause that a person can look up, or it stays for ever.
+/// A test that may fail needs a cause that a person can look up, or it stays so for ever.
 fn reason(reason: Expr) -> Result<Expr> {
     if let Expr::Lit(ExprLit { lit, .. }) = &reason {
         if !matches!(lit, Lit::Str(text) if !text.value().trim().is_empty()) {
             return Err(syn::Error::new(
                 lit.span(),
-                "say why it is expected to fail, with a link: `xfail = \"sets BUSY twice, https://…\"`",
+                "say why it fails, with a link: \"sets BUSY twice, https://…\"",
             ));
         }
     }
@@ -157,6 +162,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         .collect::<Result<Vec<_>>>()?;
     let deadline = option(arguments.deadline.as_ref());
     let xfail = option(arguments.xfail.as_ref());
+    let unstable = option(arguments.unstable.as_ref());
 
     let wants = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Picked(..) => None,
@@ -204,6 +210,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             needs: &[#(#needs),*],
             deadline: #deadline,
             xfail: #xfail,
+            unstable: #unstable,
             axes: || ::std::vec![#(#axes),*],
             configure: |launch, picked| {
                 let _ = picked;

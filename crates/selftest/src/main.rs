@@ -49,6 +49,8 @@ fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        debug: None,
+        keep: false,
     };
     match runner::run(&plan, &mut JsonLines::new(io::stdout())) {
         Ok(summary) => ExitCode::from(summary.exit_status()),

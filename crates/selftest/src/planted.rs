@@ -124,6 +124,21 @@ fn is_to_fail_on_an_unknown_device(_vm: &Vm) {}
 #[testjig::test(on = Pc, xfail = KNOWN, launch = |launch| launch.arg("-no-such-option"))]
 fn is_to_fail_and_never_starts(_vm: &Vm) {}
 
+/// Fails the first time only; what tells the times apart is a file that the caller names.
+#[testjig::test(on = Pc, unstable = "the first time is different")]
+fn is_unstable(_vm: &Vm) {
+    let state = std::env::var_os("PLANTED_STATE").expect("the caller names a file");
+    if let Ok(file) = std::fs::File::create_new(state) {
+        drop(file);
+        panic!("the first time");
+    }
+}
+
+#[testjig::test(on = Pc, unstable = "it never was anything else")]
+fn is_unstable_and_never_passes(vm: &Vm) {
+    asserts(vm);
+}
+
 #[testjig::test(on = Pc)]
 fn exits(_vm: &Vm) {
     std::process::exit(0);

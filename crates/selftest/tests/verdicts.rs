@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{Record, Run};
 
 /// Runs one planted test beside one that passes, and says that this one was not harmed.
@@ -373,6 +375,36 @@ fn what_never_ran_is_no_expected_failure() {
         "no-such-option",
     );
     assert_eq!(run.status, Some(5));
+}
+
+#[test]
+fn an_unstable_test_that_passes_again_is_flaky_with_its_rate() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_planted"))
+        .arg("planted::is_unstable@")
+        .env("PLANTED_STATE", directory.path().join("state"))
+        .output()
+        .expect("the planted binary starts");
+    let run = Run::read(&output);
+    let record = run.case("is_unstable");
+    expect(record, "FLAKY", "the first time");
+    assert_eq!(
+        record.text("reason"),
+        "passed 4 of 5 times: the first time is different"
+    );
+    assert_eq!(
+        (run.len(), run.status),
+        (1, Some(0)),
+        "it is one case, and good"
+    );
+}
+
+#[test]
+fn an_unstable_test_that_never_passes_fails() {
+    let run = beside_a_passing_one("is_unstable_and_never_passes");
+    let record = run.case("is_unstable_and_never_passes");
+    expect(record, "FAIL", "register D is not what it is not");
+    assert_eq!(run.status, Some(1));
 }
 
 #[test]

@@ -152,6 +152,8 @@ pub fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        debug: None,
+        keep: false,
     };
     let quiet = arguments.quiet || arguments.format == Format::Terse;
     let mut reporter: Box<dyn Reporter> = if arguments.glib.tap {

@@ -109,6 +109,8 @@ pub struct TestDef {
     pub deadline: Option<Duration>,
     /// Why it is known to fail, and where that is known, if it does.
     pub xfail: Option<&'static str>,
+    /// Why it sometimes fails without a cause of the device's, if it does.
+    pub unstable: Option<&'static str>,
     /// The dimensions that multiply it.
     pub axes: fn() -> Vec<Axis>,
     /// Adapts the machine's launch; the indices pick one value of each axis.

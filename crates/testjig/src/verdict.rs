@@ -16,6 +16,8 @@ pub enum Verdict {
     Pass,
     /// It can't be tried here; the reason is given.
     Skip,
+    /// It failed, and passed when it was tried again: the test says why it is unstable.
+    Flaky,
     /// The property does not hold, which is known: the test says why it is expected to fail.
     Xfail,
     /// The property does not hold.
@@ -34,9 +36,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// All verdicts, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Pass,
         Self::Skip,
+        Self::Flaky,
         Self::Xfail,
         Self::Fail,
         Self::Crash,
@@ -48,7 +51,7 @@ impl Verdict {
 
     /// Whether a run with this verdict is green.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Pass | Self::Skip | Self::Xfail)
+        matches!(self, Self::Pass | Self::Skip | Self::Flaky | Self::Xfail)
     }
 
     /// As reports count it: "3 passed".
@@ -56,6 +59,7 @@ impl Verdict {
         match self {
             Self::Pass => "passed",
             Self::Skip => "skipped",
+            Self::Flaky => "flaky",
             Self::Xfail => "failed as expected",
             Self::Fail => "failed",
             Self::Crash => "crashed",
@@ -72,6 +76,7 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Self::Pass => "PASS",
             Self::Skip => "SKIP",
+            Self::Flaky => "FLAKY",
             Self::Xfail => "XFAIL",
             Self::Fail => "FAIL",
             Self::Crash => "CRASH",
@@ -98,7 +103,7 @@ pub struct Outcome {
     pub operations: u64,
     /// Version of the QEMU that it ran on; empty if it did not run.
     pub qemu: String,
-    /// The evidence, for every verdict that is not good, and for an expected failure.
+    /// The evidence, for every verdict that is not good, for an expected failure, and for one of an unstable test.
     pub evidence: Option<Evidence>,
     /// What was done to the machine: for every failure, expected or not, and for all where the run keeps timelines.
     pub timeline: Option<Timeline>,
@@ -130,9 +135,30 @@ impl Outcome {
                 self.verdict = Verdict::Xfail;
                 why.clone_into(&mut self.reason);
             }
-            Verdict::Skip | Verdict::Error | Verdict::Xfail | Verdict::Xpass => {}
+            Verdict::Skip | Verdict::Flaky | Verdict::Error | Verdict::Xfail | Verdict::Xpass => {}
         }
         self
+    }
+
+    /// What becomes of the outcomes of a test that is unstable for this reason, in the order in which it was tried.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn of_unstable(mut tries: Vec<Self>, why: &str) -> Self {
+        let good = tries
+            .iter()
+            .filter(|outcome| outcome.verdict.is_good())
+            .count();
+        let (count, first_failed) = (tries.len(), !tries[0].verdict.is_good());
+        if !first_failed || good == 0 {
+            return tries.pop().expect("it was tried");
+        }
+        // The evidence is what a person wants to see of it.
+        let mut outcome = tries.swap_remove(0);
+        outcome.verdict = Verdict::Flaky;
+        outcome.reason = format!("passed {good} of {count} times: {why}");
+        outcome
     }
 
     /// An outcome without a run behind it.

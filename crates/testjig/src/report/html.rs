@@ -53,7 +53,8 @@ impl<W: Write> Reporter for Html<W> {
     }
 
     fn finished(&mut self, case: &str, place: &str, outcome: &Outcome) {
-        let failed = !outcome.verdict.is_good() || outcome.verdict == Verdict::Xfail;
+        let failed = !outcome.verdict.is_good()
+            || matches!(outcome.verdict, Verdict::Xfail | Verdict::Flaky);
         let report = failed.then(|| failure(case, place, outcome, &self.start.rerun, false));
         self.cases.push(json!({
             "name": case,

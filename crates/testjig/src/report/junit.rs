@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use crate::report::{Reporter, Start, failure, split};
 use crate::runner::Summary;
@@ -60,6 +60,14 @@ impl<W: Write> Reporter for Junit<W> {
                 let mut status = TestCaseStatus::skipped();
                 status.set_message(outcome.reason.clone());
                 status.set_type(outcome.verdict.to_string());
+                status
+            }
+            Verdict::Flaky => {
+                let mut status = TestCaseStatus::success();
+                let mut failed = TestRerun::new(NonSuccessKind::Failure);
+                failed.set_type(outcome.verdict.to_string());
+                failed.set_message(outcome.reason.clone());
+                status.add_rerun(failed);
                 status
             }
             Verdict::Error => not_passed(NonSuccessKind::Error),

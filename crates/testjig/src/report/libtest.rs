@@ -46,6 +46,7 @@ impl Reporter for Libtest {
             Verdict::Skip => format!("... ignored, {}", outcome.reason),
             // As Rust's harness shows a test that should panic.
             Verdict::Xfail => format!("- should fail, {} ... ok", outcome.reason),
+            Verdict::Flaky => format!("... ok (flaky: {})", outcome.reason),
             verdict => format!("... FAILED ({verdict})"),
         };
         if self.quiet {
@@ -85,7 +86,10 @@ impl Reporter for Libtest {
             } else {
                 "FAILED"
             },
-            summary.count(Verdict::Pass) + summary.count(Verdict::Xfail),
+            [Verdict::Pass, Verdict::Xfail, Verdict::Flaky]
+                .map(|verdict| summary.count(verdict))
+                .iter()
+                .sum::<usize>(),
             summary.count(Verdict::Skip),
             self.filtered_out,
             summary.duration.as_secs_f64(),

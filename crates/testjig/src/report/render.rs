@@ -70,7 +70,7 @@ fn tail(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn style_of(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Pass => Style::new().green().bold(),
-        Verdict::Skip | Verdict::Xfail => Style::new().yellow().bold(),
+        Verdict::Skip | Verdict::Xfail | Verdict::Flaky => Style::new().yellow().bold(),
         _ => Style::new().red().bold(),
     }
 }

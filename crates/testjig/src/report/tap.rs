@@ -67,6 +67,7 @@ impl<W: Write> Reporter for Tap<W> {
             Verdict::Pass => ("ok", ""),
             Verdict::Skip => ("ok", " # SKIP "),
             Verdict::Xfail => ("not ok", " # TODO "),
+            Verdict::Flaky => ("ok", " (flaky) "),
             _ => ("not ok", ""),
         };
         let mut text = format!("{ok} {} - {}", self.points, escaped(case));

@@ -187,6 +187,7 @@ impl Terminal {
                 (|outcome| outcome.verdict == Verdict::Skip) as fn(&Outcome) -> bool,
             ),
             ("xfail", |outcome| outcome.verdict == Verdict::Xfail),
+            ("flaky", |outcome| outcome.verdict == Verdict::Flaky),
             ("error", Outcome::is_unrun_error),
         ] {
             let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();

@@ -16,8 +16,8 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::graph::Graph;
 use crate::registry::Capability;
-use crate::runner::protocol::{Request, Setup};
-use crate::runner::{evidence, leftovers};
+use crate::runner::protocol::{Answer, Request, Setup};
+use crate::runner::{debug, evidence, leftovers};
 use crate::verdict::{Evidence, Fact, Outcome, Verdict};
 
 /// What went wrong, before the machine's state is added.
@@ -42,23 +42,23 @@ impl Trouble {
     }
 }
 
-/// Runs one case; `launched` is called when its machine is there.
+/// Runs one case; `notify` is told how far its machine is.
 pub(super) fn run(
     case: &Case,
     setup: &Setup,
     request: &Request,
-    launched: &mut dyn FnMut(),
+    notify: &mut dyn FnMut(Answer),
 ) -> Outcome {
     let started = Instant::now();
     let mut outcome = match setup.qemus.get(case.arch()) {
-        Ok(qemu) => run_on(qemu, case, request, launched),
+        Ok(qemu) => run_on(qemu, case, request, notify),
         Err(reason) => Outcome::without_run(Verdict::Error, reason),
     };
     outcome.duration = started.elapsed();
     outcome
 }
 
-fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut()) -> Outcome {
+fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut(Answer)) -> Outcome {
     let started = Instant::now();
     let mut launch = case.launch();
     if !case.test.needs.contains(&Capability::Clock) {
@@ -76,7 +76,11 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
         None
     };
     let launched = started.elapsed();
-    notify();
+    if let (Some(debug), Some(vm)) = (request.debug, &vm) {
+        vm.set_timeout(request.deadline);
+        debug::wait(debug, vm, || notify(Answer::Waiting(vm.pid())));
+    }
+    notify(Answer::Launched);
 
     let body = guarded(|| {
         if let Some(vm) = &vm {
@@ -115,6 +119,10 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut())
                     lines: memory.iter().map(ToString::to_string).collect(),
                 });
             }
+            (evidence, Some(timeline))
+        }
+        (_, Some(vm)) if request.keep => {
+            let (evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
             (evidence, Some(timeline))
         }
         (_, Some(vm)) if request.timelines => {

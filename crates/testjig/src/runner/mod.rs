@@ -1,5 +1,6 @@
 //! The runner: hands cases to worker processes, watches their deadlines, and tells reporters what became of them.
 
+mod debug;
 mod evidence;
 mod exec;
 mod leftovers;
@@ -11,6 +12,7 @@ mod worker;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use testjig_vm::Qemu;
 
 use crate::case::{Case, Decision, Misfit};
@@ -22,6 +24,15 @@ pub(crate) use worker::serve;
 
 /// How long a test may take once its machine is there, unless it says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How a person gets hold of a machine before its test begins. Deadlines do not count then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Debug {
+    /// The VMM is stopped; the run goes on when somebody lets it go on.
+    Stop,
+    /// gdb is started on it, on the runner's terminal.
+    Gdb,
+}
 
 /// What to run, and how.
 pub struct Plan {
@@ -45,6 +56,10 @@ pub struct Plan {
     pub accepted_skips: Vec<String>,
     /// Whether cases that pass keep their timelines, too.
     pub timelines: bool,
+    /// Whether each machine waits for a person before its test begins.
+    pub debug: Option<Debug>,
+    /// Whether what was recorded of cases that pass is kept, too.
+    pub keep: bool,
     /// Whether the first case that does not end well is the last that is started.
     pub fail_fast: bool,
 }

@@ -1,7 +1,7 @@
 //! The pool of worker processes: one case each at a time, every one of them watched.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +20,7 @@ use crate::case::Case;
 use crate::report::Reporter;
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 use crate::runner::signals::Signals;
-use crate::runner::{Plan, leftovers};
+use crate::runner::{Plan, debug, leftovers};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 /// How long starting a machine may take before the worker is given up; the launcher's own deadline is shorter and says more.
@@ -29,6 +29,11 @@ const LAUNCH_ALLOWANCE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 /// The most that is kept of what a test printed.
 const OUTPUT_LIMIT: u64 = 64 * 1024;
+
+/// How long a person may look at a machine.
+const A_PERSONS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often an unstable test that failed is run in all.
+const TRIES: usize = 5;
 
 type Finish<'a> = dyn FnMut(&Case, Outcome, &mut dyn Reporter) + 'a;
 
@@ -45,13 +50,29 @@ pub(super) fn run(
     }
     set_child_subreaper(Some(getpid()))?;
     let failed = Cell::new(false);
-    let mut finish = |case: &Case, outcome: Outcome, reporter: &mut dyn Reporter| {
+    let mut tries: HashMap<String, Vec<Outcome>> = HashMap::new();
+    let again = RefCell::new(VecDeque::new());
+    let mut finish = |case: &Case, mut outcome: Outcome, reporter: &mut dyn Reporter| {
+        if let Some(why) = case.test.unstable {
+            let mut so_far = tries.remove(&case.name).unwrap_or_default();
+            let failed_before = !so_far.is_empty();
+            let done = outcome.verdict.is_good() && !failed_before || so_far.len() + 1 == TRIES;
+            so_far.push(outcome);
+            if !done {
+                tries.insert(case.name.clone(), so_far);
+                again.borrow_mut().push_back(case.name.clone());
+                return;
+            }
+            outcome = Outcome::of_unstable(so_far, why);
+        }
         failed.set(failed.get() || !outcome.verdict.is_good());
         finish(case, outcome, reporter);
     };
     let mut pool = Pool {
         plan,
         failed: &failed,
+        again: &again,
+        cases,
         queue: cases.iter().copied().collect(),
         workers: Vec::new(),
     };
@@ -64,6 +85,9 @@ struct Pool<'a> {
     plan: &'a Plan,
     /// Whether a case did not end well.
     failed: &'a Cell<bool>,
+    /// The unstable cases that are to be tried again.
+    again: &'a RefCell<VecDeque<String>>,
+    cases: &'a [&'a Case],
     queue: VecDeque<&'a Case>,
     workers: Vec<Worker<'a>>,
 }
@@ -101,7 +125,7 @@ impl Pool<'_> {
                 return Ok(true);
             }
             for index in ready.workers.into_iter().rev() {
-                self.hear(index, reporter, finish)?;
+                self.hear(index, signals, reporter, finish)?;
             }
             self.give_up_on_the_late(reporter, finish);
         }
@@ -111,6 +135,10 @@ impl Pool<'_> {
     fn hand_out(&mut self, reporter: &mut dyn Reporter) -> io::Result<()> {
         if self.plan.fail_fast && self.failed.get() {
             self.queue.clear();
+        }
+        for name in self.again.borrow_mut().drain(..) {
+            let case = self.cases.iter().find(|case| case.name == name);
+            self.queue.extend(case);
         }
         while !self.queue.is_empty() {
             let idle = match self.workers.iter().position(|worker| worker.busy.is_none()) {
@@ -125,11 +153,14 @@ impl Pool<'_> {
                 return Ok(());
             };
             reporter.started(&case.name);
-            let deadline = case
-                .test
-                .deadline
-                .unwrap_or(self.plan.deadline)
-                .mul_f64(load());
+            let deadline = match self.plan.debug {
+                Some(_) => A_PERSONS_TIME,
+                None => case
+                    .test
+                    .deadline
+                    .unwrap_or(self.plan.deadline)
+                    .mul_f64(load()),
+            };
             let log = self
                 .plan
                 .log
@@ -139,6 +170,8 @@ impl Pool<'_> {
                 case: case.name.clone(),
                 deadline,
                 log,
+                debug: self.plan.debug,
+                keep: self.plan.keep,
                 timelines: self.plan.timelines,
             };
             let since = Instant::now();
@@ -188,11 +221,21 @@ impl Pool<'_> {
     fn hear(
         &mut self,
         index: usize,
+        signals: &Signals,
         reporter: &mut dyn Reporter,
         finish: &mut Finish<'_>,
     ) -> io::Result<()> {
         let worker = &mut self.workers[index];
         let mut answer = worker.channel.receive::<Answer>()?;
+        if let (Some(Answer::Waiting(pid)), Some(busy), Some(debug)) =
+            (&answer, &mut worker.busy, self.plan.debug)
+        {
+            busy.until = Instant::now() + busy.limit;
+            debug::hand_over(debug, *pid);
+            // Ctrl-C was for the debugger.
+            signals.forget()?;
+            return Ok(());
+        }
         if let (Some(Answer::Launched), Some(busy)) = (&answer, &mut worker.busy) {
             busy.until = Instant::now() + busy.limit;
             if !worker.channel.has_message() {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::qemus::Qemus;
+use crate::runner::Debug;
 use crate::verdict::Outcome;
 
 /// Set in a worker's environment: the process id of its runner.
@@ -35,6 +36,10 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// Where to record a case that does not pass; the worker makes the directory when it needs it.
     pub(crate) log: Option<PathBuf>,
+    /// Whether its machine waits for a person before the test begins.
+    pub(crate) debug: Option<Debug>,
+    /// Whether what was recorded is kept of a case that passes, too.
+    pub(crate) keep: bool,
     /// Whether a timeline is wanted of a case that passes, too.
     pub(crate) timelines: bool,
 }
@@ -42,6 +47,8 @@ pub(crate) struct Request {
 /// What a worker has to say of its request.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Answer {
+    /// The machine is there, and waits for a person: the VMM's process id.
+    Waiting(u32),
     /// The machine is there: the test's own time begins.
     Launched,
     /// The case is over.

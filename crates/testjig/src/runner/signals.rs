@@ -1,6 +1,6 @@
 //! Signals that ask a run to end.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -24,6 +24,14 @@ impl Signals {
             signals.registered.push(id);
         }
         Ok(signals)
+    }
+
+    /// Forgets those that have come: they were meant for somebody else.
+    pub(super) fn forget(&self) -> io::Result<()> {
+        self.pipe.set_nonblocking(true)?;
+        let mut bytes = [0; 64];
+        while (&self.pipe).read(&mut bytes).is_ok_and(|count| count > 0) {}
+        self.pipe.set_nonblocking(false)
     }
 
     /// Readable once one has come.

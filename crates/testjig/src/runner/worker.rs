@@ -53,9 +53,9 @@ fn serve_runner(runner: &str) -> std::io::Result<()> {
     exec::install_panic_hook();
     while let Some(request) = channel.receive::<Request>()? {
         let case = &cases[&request.case];
-        let outcome = exec::run(case, &setup, &request, &mut || {
+        let outcome = exec::run(case, &setup, &request, &mut |answer| {
             // A runner that is gone takes this process with it.
-            let _ = channel.send(&Answer::Launched);
+            let _ = channel.send(&answer);
         });
         channel.send(&Answer::Done(Box::new(outcome)))?;
     }
