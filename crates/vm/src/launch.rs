@@ -9,10 +9,10 @@
 )]
 
 mod args;
-mod error;
+pub(crate) mod error;
 mod parts;
-mod resources;
-mod start;
+pub(crate) mod resources;
+pub(crate) mod start;
 
 use std::sync::Arc;
 
@@ -292,6 +292,28 @@ impl Launch {
     /// Whether the launch holds raw words of QEMU's command line, so that no other VMM can understand it.
     pub fn is_qemu_only(&self) -> bool {
         !self.raw.is_empty()
+    }
+
+    /// Why machines of this launch can't be [forked](crate::Template), as far as the launch tells; `None` if they can.
+    pub fn unforkable(&self) -> Option<&'static str> {
+        let is_of_now = matches!(self.rtc.base, RtcBase::Utc | RtcBase::Localtime);
+        if !self.raw.is_empty() {
+            Some("its launch has words of QEMU's command line, which may mean anything")
+        } else if self.drives.iter().any(|drive| drive.image.file.is_some()) {
+            Some("its launch has an image of the host's, which may change")
+        } else if self.drives.iter().any(|drive| drive.format != "raw") {
+            Some("it has an image of a format that QEMU may write to by itself")
+        } else if is_of_now || self.rtc.host_clock {
+            Some("its clock begins at the host's time")
+        } else {
+            None
+        }
+    }
+
+    /// The same launch, with the clock [forbidden](Self::forbid_clock) or not.
+    pub(crate) fn with_clock_forbidden(mut self, forbidden: bool) -> Self {
+        self.clock_forbidden = forbidden;
+        self
     }
 
     /// The words of QEMU's command line that describe the machine, for people to read and repeat.

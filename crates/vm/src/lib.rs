@@ -48,6 +48,7 @@ mod process;
 pub mod provision;
 mod ram;
 mod stderr;
+mod template;
 mod vm;
 
 pub use arch::{Arch, UnknownArch};
@@ -69,4 +70,5 @@ pub use machine::{MachineType, RamBackend, RamRegion};
 pub use process::{ExitReport, ExitStatus};
 pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
+pub use template::{ForkError, Template};
 pub use vm::Vm;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -160,9 +161,40 @@ pub(crate) struct Process {
     pidfd: OwnedFd,
     status: Option<ExitStatus>,
     stderr: Stderr,
+    /// Who gets its status from the kernel, if it is no child of this process.
+    parent: Option<Rc<dyn Parent>>,
+}
+
+/// The parent of a process that is not a child of this one. The parent lives as long as anything here wants to know of its child.
+pub(crate) trait Parent: fmt::Debug {
+    /// Takes the status of a child that has ended.
+    fn reap(&self, child: Pid) -> ExitStatus;
 }
 
 impl Process {
+    /// A child of another process.
+    pub(crate) fn adopt(pid: Pid, stderr: Stderr, parent: Rc<dyn Parent>) -> io::Result<Self> {
+        // The parent takes its status only when it is told to, so the number is not reused before.
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self {
+            pid,
+            pidfd,
+            status: None,
+            stderr,
+            parent: Some(parent),
+        })
+    }
+
+    /// Whether it is another process's child.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// The file that it writes to.
+    pub(crate) fn stderr_pipe(&self) -> BorrowedFd<'_> {
+        self.stderr.pipe()
+    }
+
     /// Starts `command` with nothing on stdin, and stdout and stderr collected.
     pub(crate) fn spawn(mut command: Command, how: &Spawn<'_>) -> io::Result<Self> {
         let (stderr, write_end) = Stderr::new()?;
@@ -202,6 +234,7 @@ impl Process {
             pidfd,
             status: None,
             stderr,
+            parent: None,
         })
     }
 
@@ -234,7 +267,10 @@ impl Process {
         }
         // The group goes while its leader is still there to keep the number from being reused.
         let _ = kill_process_group(self.pid, Signal::KILL);
-        self.status = Some(reap(&self.pidfd));
+        self.status = Some(match &self.parent {
+            None => reap(&self.pidfd),
+            Some(parent) => parent.reap(self.pid),
+        });
         self.stderr.finish();
         self.status
     }

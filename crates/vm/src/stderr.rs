@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -65,6 +65,23 @@ impl Stderr {
             thread: Some(thread),
         };
         Ok((stderr, write_end))
+    }
+
+    /// Puts what was said before the pipe was there in front.
+    pub(crate) fn begin_with(&self, text: &str) {
+        let mut collected = self
+            .shared
+            .collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let text = text.as_bytes();
+        let text = &text[..text.len().min(HEAD)];
+        collected.head.splice(0..0, text.iter().copied());
+    }
+
+    /// Our end of the pipe.
+    pub(crate) fn pipe(&self) -> BorrowedFd<'_> {
+        self.shared.pipe.as_fd()
     }
 
     /// Everything written until now, with a mark where something was left out.

@@ -500,6 +500,11 @@ impl Vm {
         &self.0.launch
     }
 
+    /// Whether it was forked from a [`Template`](crate::Template); else it was started for itself.
+    pub fn is_forked(&self) -> bool {
+        self.0.process.borrow().is_adopted()
+    }
+
     /// The QEMU that runs it.
     pub fn qemu(&self) -> &Qemu {
         &self.0.qemu
@@ -585,6 +590,12 @@ impl Vm {
 
 /// For the other files of this crate.
 impl Vm {
+    /// Opens the monitor now. An error keeps until the monitor is needed.
+    pub(crate) fn open_monitor(&self) {
+        let mut monitor = self.0.qmp.borrow_mut();
+        monitor.open(self.0.timeout.get(), self.0.deadline.get());
+    }
+
     pub(crate) fn mapping(&self) -> Option<&Mapping> {
         self.0.mapping.as_ref()
     }

@@ -13,11 +13,24 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::args::FIRST_FD;
 use super::{Drive, Image, Resource, Resources};
 
+/// What of a machine's files a machine forked from it has for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// A file or socket of its own.
+    File,
+    /// A file of its own, which is mapped.
+    Memory,
+    /// Nothing: it was read when the machine was started.
+    Nothing,
+}
+
 /// The host's side of a machine that is being started.
 #[derive(Default)]
 pub(crate) struct Made {
     /// What the child gets, to be closed here once it has it.
     pub(crate) inherit: Vec<OwnedFd>,
+    /// For each of these, what a fork makes of it.
+    pub(crate) own: Vec<Own>,
     /// The guest's memory, if it comes from here, and its size.
     pub(crate) ram: Option<(OwnedFd, u64)>,
     /// The drives' images by the drives' ids.
@@ -28,7 +41,7 @@ pub(crate) struct Made {
 
 impl Made {
     /// Has the child inherit a descriptor, and says under which number it finds it.
-    pub(crate) fn hand_over(&mut self, fd: OwnedFd) -> RawFd {
+    pub(crate) fn hand_over(&mut self, fd: OwnedFd, own: Own) -> RawFd {
         // A high number that nothing else of this process has: the same for every machine that is the only one.
         let fd = match fcntl_dupfd_cloexec(&fd, FIRST_FD) {
             Ok(high) => high,
@@ -36,13 +49,14 @@ impl Made {
         };
         let number = fd.as_raw_fd();
         self.inherit.push(fd);
+        self.own.push(own);
         number
     }
 
     /// A pair of connected sockets: ours, and the number of the child's.
     pub(crate) fn socket(&mut self, kind: SocketType) -> io::Result<(OwnedFd, RawFd)> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        Ok((ours, self.hand_over(theirs)))
+        Ok((ours, self.hand_over(theirs, Own::File)))
     }
 }
 
@@ -61,13 +75,13 @@ impl Resources for Made {
                 )?;
                 let theirs = memory.as_fd().try_clone_to_owned()?;
                 self.ram = Some((memory, size));
-                Ok(self.hand_over(theirs))
+                Ok(self.hand_over(theirs, Own::Memory))
             }
             Resource::Drive(drive) => {
                 let file = image(&drive.image)?;
                 let theirs = for_guest(drive, &file)?;
                 self.disks.push((drive.id.clone(), file));
-                Ok(self.hand_over(theirs))
+                Ok(self.hand_over(theirs, Own::File))
             }
             Resource::Channel { id, messages } => {
                 let kind = if messages {
@@ -83,7 +97,7 @@ impl Resources for Made {
                 let mut file = File::from(memfd("testjig-blob", MemfdFlags::empty())?);
                 file.write_all(bytes)?;
                 file.seek(SeekFrom::Start(0))?;
-                Ok(self.hand_over(file.into()))
+                Ok(self.hand_over(file.into(), Own::Nothing))
             }
         }
     }

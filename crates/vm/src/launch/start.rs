@@ -13,7 +13,7 @@ use super::error::Attempt;
 use super::resources::Made;
 use super::{Launch, LaunchError, arguments};
 use crate::binary::Qemu;
-use crate::machine::RamBackend;
+use crate::machine::{RamBackend, RamRegion};
 use crate::mapping::Mapping;
 use crate::process::{Process, Spawn};
 use crate::vm::{Parts, Vm};
@@ -24,8 +24,8 @@ const DEATH_TIME: Duration = Duration::from_secs(1);
 /// How to start a machine; nothing that the machine itself can see.
 #[derive(Clone, Debug)]
 pub struct LaunchOptions {
-    deadline: Duration,
-    core: bool,
+    pub(crate) deadline: Duration,
+    pub(crate) core: bool,
 }
 
 impl Default for LaunchOptions {
@@ -74,7 +74,7 @@ impl Qemu {
         }
 
         let mut made = Made::default();
-        let prepared = prepare(self, launch, &mut made)
+        let prepared = prepare(self, launch, &mut made, Monitor::FromTheStart)
             .map_err(|error| attempt.host("what it needs", error))?;
         attempt.command_line = shell_line(&prepared.command);
 
@@ -96,28 +96,14 @@ impl Qemu {
         let mapping =
             mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
 
-        let mut session = Session::new(Socket::from(prepared.qtest));
-        session.set_timeout(options.deadline);
-        session.set_deadline(Some(begin + options.deadline));
-        if let Err(error) = session.endianness() {
-            let end = match error.kind() {
-                ErrorKind::Closed { .. } | ErrorKind::Io(_) => Instant::now() + DEATH_TIME,
-                _ => Instant::now(),
-            };
-            return Err(match process.wait(end) {
-                Some(_) => attempt.ended(process.report(false)),
-                None if matches!(error.kind(), ErrorKind::TimedOut { .. }) => {
-                    let activity = process.activity();
-                    attempt.silent(begin.elapsed(), &activity, process.stderr())
-                }
-                None => attempt.not_qtest(&error, process.stderr()),
-            });
-        }
-
-        let regions = match launch.machine.ram_backend {
-            RamBackend::None => Vec::new(),
-            _ => (launch.machine.ram)(launch.memory),
-        };
+        let session = first_answer(
+            &attempt,
+            prepared.qtest,
+            &mut process,
+            begin,
+            options.deadline,
+        )?;
+        let regions = regions(launch);
         Ok(Vm::new(Parts {
             process,
             session,
@@ -133,14 +119,64 @@ impl Qemu {
     }
 }
 
-/// A command with its sockets.
-struct Prepared {
-    command: Command,
+/// Waits until a started machine answers for the first time.
+pub(crate) fn first_answer(
+    attempt: &Attempt<'_>,
     qtest: OwnedFd,
-    monitor: OwnedFd,
+    process: &mut Process,
+    begin: Instant,
+    within: Duration,
+) -> Result<Session<Socket>, LaunchError> {
+    let mut session = Session::new(Socket::from(qtest));
+    session.set_timeout(within);
+    session.set_deadline(Some(begin + within));
+    let Err(error) = session.endianness() else {
+        return Ok(session);
+    };
+    let end = match error.kind() {
+        ErrorKind::Closed { .. } | ErrorKind::Io(_) => Instant::now() + DEATH_TIME,
+        _ => Instant::now(),
+    };
+    Err(match process.wait(end) {
+        Some(_) => attempt.ended(process.report(false)),
+        None if matches!(error.kind(), ErrorKind::TimedOut { .. }) => {
+            let activity = process.activity();
+            attempt.silent(begin.elapsed(), &activity, process.stderr())
+        }
+        None => attempt.not_qtest(&error, process.stderr()),
+    })
 }
 
-fn prepare(qemu: &Qemu, launch: &Launch, made: &mut Made) -> std::io::Result<Prepared> {
+/// Where the machine's RAM is, as far as it is reached through a mapping or the wire.
+pub(crate) fn regions(launch: &Launch) -> Vec<RamRegion> {
+    match launch.machine.ram_backend {
+        RamBackend::None => Vec::new(),
+        _ => (launch.machine.ram)(launch.memory),
+    }
+}
+
+/// A command with its sockets.
+pub(crate) struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) qtest: OwnedFd,
+    pub(crate) monitor: OwnedFd,
+}
+
+/// When a machine gets its monitor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Monitor {
+    FromTheStart,
+    /// Forked machines make their own; only the socket is there.
+    Later,
+}
+
+/// Makes what the machine needs, the same things in the same order each time.
+pub(crate) fn prepare(
+    qemu: &Qemu,
+    launch: &Launch,
+    made: &mut Made,
+    with: Monitor,
+) -> std::io::Result<Prepared> {
     let (qtest, qtest_fd) = made.socket(SocketType::STREAM)?;
     let (monitor, monitor_fd) = made.socket(SocketType::STREAM)?;
     let mut command = qemu.command();
@@ -152,7 +188,8 @@ fn prepare(qemu: &Qemu, launch: &Launch, made: &mut Made) -> std::io::Result<Pre
         "-chardev",
         &format!("socket,id=testjig-qmp,fd={monitor_fd}"),
     ]);
-    if qemu.caps.monitor_qmp_object {
+    if with == Monitor::Later {
+    } else if qemu.caps.monitor_qmp_object {
         command.args([
             "-object",
             "monitor-qmp,id=testjig-monitor,chardev=testjig-qmp",
@@ -185,7 +222,7 @@ fn ram_backend(qemu: &Qemu, launch: &Launch) -> RamBackend {
 }
 
 /// What can be told to be wrong without asking QEMU, and would be told less clearly by it.
-fn contradiction(launch: &Launch) -> Option<String> {
+pub(crate) fn contradiction(launch: &Launch) -> Option<String> {
     let drives = launch.drives.iter().map(|drive| ("drive", &drive.id));
     let netdevs = launch.netdevs.iter().map(|netdev| ("netdev", &netdev.id));
     let chardevs = launch
@@ -206,7 +243,7 @@ fn contradiction(launch: &Launch) -> Option<String> {
 }
 
 /// The command as a shell would take it.
-fn shell_line(command: &Command) -> String {
+pub(crate) fn shell_line(command: &Command) -> String {
     let mut line = String::new();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
