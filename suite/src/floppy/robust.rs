@@ -1,7 +1,7 @@
 //! Sequences that have broken controllers: none of them may stop the machine, and after a reset the controller works.
 
 use super::*;
-use testjig::qos::dev::i82078::{Command, Dor, Operation, Transfer};
+use testjig::qos::dev::i82078::{Command, Dor, Msr, Operation, Transfer};
 
 /// Resets the controller, and reads a sector that it has not seen.
 #[track_caller]
@@ -99,6 +99,15 @@ fn ended_drive_specifications_are_survived(fdc: I82078, vm: &Vm, end: u8, before
         fdc.fifo();
     }
     assert_works(&fdc, vm);
+}
+
+/// [Drive Specification, DN] A byte for each of four drives, and the one that ends the command: no more are taken.
+#[testjig::test(on = I82078, launch = diskette)]
+fn the_done_bit_ends_drive_specifications(fdc: I82078) {
+    fdc.reset();
+    fdc.send_bytes(&[0x8e, 0x00, 0x20, 0x40, 0x60, 0x80]);
+    let msr = fdc.msr();
+    assert!(msr == Msr::RESULT || msr == Msr::IDLE, "{msr:?}");
 }
 
 /// [Format and Write] With whatever follows it.
