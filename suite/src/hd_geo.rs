@@ -14,6 +14,7 @@ mod firmware;
 mod overrides;
 mod refused;
 mod table;
+mod virtio;
 
 use testjig::prelude::*;
 use testjig::qos::dev::ata::{Channel, Chs, SECTOR, Unit};
