@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tempfile::TempDir;
 
 use super::*;
-use crate::probe::fake::FakeQemu;
+use crate::probe::fake::{FakeQemu, program};
 
 /// A cache with nothing in it, and directories for a search path.
 struct Trial {
@@ -245,6 +245,22 @@ fn what_was_found_travels_as_json() {
         qemu
     );
 }
+
+#[test]
+fn a_binary_that_is_no_qemu_is_told_with_what_it_printed() {
+    let mut trial = Trial::new();
+    let mut refused_for = |script: &str| {
+        let file = trial.directory.path().join("program");
+        program(&file, script);
+        trial.environment.own = Some(file.into());
+        trial.find(&offline()).expect_err("no QEMU").to_string()
+    };
+    let silent = refused_for("#!/bin/sh\nexit 0\n");
+    assert!(silent.ends_with("it printed nothing"), "{silent}");
+    let talking = refused_for("#!/bin/sh\necho hello\n");
+    assert!(talking.contains("it printed \"hello"), "{talking}");
+}
+
 #[test]
 fn where_there_is_none_it_is_fetched_from_sid() {
     let trial = Trial::new();

@@ -257,6 +257,48 @@ Acquire::Retries "3";
 mod tests {
     use super::*;
 
+    /// What is handed on of what a script reports on its descriptor 9.
+    fn handed_on(script: &str) -> Vec<Status> {
+        let (status, theirs) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+        let inherit = [theirs];
+        let mut command = Command::new("/bin/sh");
+        let fd = inherit[0].as_raw_fd();
+        command
+            .arg("-c")
+            .arg(format!("exec 9>&{fd} {fd}>&-; {script}"));
+        let how = Spawn {
+            inherit: &inherit,
+            core: false,
+        };
+        let mut process = Process::spawn(command, &how).expect("a shell");
+        drop(inherit);
+        let mut reports = Vec::new();
+        let ended = follow(&mut process, &status, &mut |report| reports.push(report));
+        assert!(ended.expect("followed"));
+        reports
+    }
+
+    fn half_of(file: u64) -> Status {
+        Status {
+            file,
+            millionths: 500_000,
+        }
+    }
+
+    #[test]
+    fn every_report_is_handed_on_until_apt_ends() {
+        // The second comes when the first has been taken from the pipe: 64 KiB is what a pipe holds.
+        let script = "echo dlstatus:1:50.0:x >&9; head -c 66000 /dev/zero | tr '\\0' '\\n' >&9; echo dlstatus:2:50.0:x >&9; exec 9>&-; exec sleep 0.2";
+        assert_eq!(handed_on(script), [half_of(1), half_of(2)]);
+    }
+
+    #[test]
+    fn the_same_report_again_is_nothing_new() {
+        let script =
+            "echo dlstatus:1:50.0:x >&9; echo dlstatus:1:50.0:x >&9; exec 9>&-; exec sleep 0.2";
+        assert_eq!(handed_on(script), [half_of(1)]);
+    }
+
     #[test]
     fn of_a_backports_suite_its_own_versions_are_preferred() {
         let text =

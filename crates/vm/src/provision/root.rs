@@ -273,3 +273,50 @@ fn make_writable(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_indexs_if_it_is_there_and_has_its_length_and_its_checksum() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("p.deb");
+        let package = Package {
+            name: "p".into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            file: "p_1_amd64.deb".into(),
+            size: 3,
+            // Of "abc", FIPS 180-2 appendix B.1.
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
+        };
+        let is_it = || has_checksum(&file, &package).expect("readable");
+        assert!(!is_it(), "a file that is not there");
+        for (contents, is) in [
+            ("abc", true),
+            ("abd", false),
+            ("ab", false),
+            ("abcd", false),
+        ] {
+            fs::write(&file, contents).expect("writable");
+            assert_eq!(is_it(), is, "{contents:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_right_checksum_needs_the_right_length_too() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("p.deb");
+        fs::write(&file, "abc").expect("writable");
+        let package = Package {
+            name: "p".into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            file: "p_1_amd64.deb".into(),
+            size: 4,
+            sha256: const_hex::encode(Sha256::digest("abc")),
+        };
+        assert!(!has_checksum(&file, &package).expect("readable"));
+    }
+}

@@ -23,3 +23,23 @@ pub(crate) fn used(path: &Path) -> u64 {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     own + entries.map(|entry| used(&entry.path())).sum::<u64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 1 << 20;
+
+    #[test]
+    fn a_tree_takes_what_its_files_take_and_one_of_two_names_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (deep, name) = (directory.path().join("a/b"), directory.path().join("name"));
+        assert_eq!(used(&deep), 0, "nothing is there");
+        fs::create_dir_all(&deep).expect("writable");
+        fs::write(deep.join("file"), vec![0x5a; LEN as usize]).expect("writable");
+        fs::hard_link(deep.join("file"), &name).expect("one file system");
+        let taken = used(directory.path());
+        assert!((LEN..LEN + LEN / 4).contains(&taken), "{taken}");
+        assert!((LEN / 2..LEN / 2 + LEN / 4).contains(&used(&name)));
+    }
+}
