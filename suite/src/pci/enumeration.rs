@@ -3,7 +3,7 @@
 use testjig::machines::Pseries;
 use testjig::prelude::*;
 use testjig::qmp::commands::DeviceAdd;
-use testjig::qos::pci::{Bdf, Pci, header};
+use testjig::qos::pci::{Bdf, Function, Pci, header};
 use testjig::vm::LaunchOptions;
 
 use super::fixture::{Edu, Nic, SLOT, TestDev, edu, nic, testdev};
@@ -128,4 +128,24 @@ fn a_device_that_is_plugged_in_while_the_machine_runs_works(bus: HotPlug, vm: &V
     assert_eq!(late.id(), Edu::ID);
     assert_eq!(late.read::<u32>(header::BAR0), 0);
     assert!(Edu::answers(&late.iomap(0)));
+}
+
+/// A device of several functions is plugged in function 0 last: software looks at function 0 first (PCI §6.2.1), and finds all then.
+#[testjig::test(on = HotPlug)]
+fn function_0_is_plugged_in_last(bus: HotPlug, vm: &Vm) {
+    let add = |id: &str, addr: &str| DeviceAdd::new("edu").id(id).prop("addr", addr);
+    vm.qmp(add("second", "09.1"));
+    vm.qmp(add("first", "09.0").prop("multifunction", true));
+    let found: Vec<Bdf> = bus.0.functions_on(0).iter().map(Function::bdf).collect();
+    assert!(
+        found.contains(&Bdf::new(0, 9, 0)) && found.contains(&Bdf::new(0, 9, 1)),
+        "{found:?}"
+    );
+    let late = vm
+        .try_qmp(&add("third", "09.2"))
+        .expect_err("function 0 is there");
+    assert!(
+        late.to_string().contains("function 0 already occupied"),
+        "{late}"
+    );
 }

@@ -246,3 +246,30 @@ fn an_interrupt_passes_a_port(port: RootPort, vm: &Vm) {
     Edu::acknowledge(&registers);
     assert!(!irq.level());
 }
+
+/// PCIe §9.3.3: virtual functions are there while VF Enable is set, as many as NumVFs says, at First VF Offset and VF Stride from the
+/// physical one; their vendor ID reads as FFFFh (§9.3.4.1.1). The 82576 has eight in QEMU.
+#[testjig::test(on = RootPort, launch = |l| l.device(Device::new("igb").prop("romfile", "").bus("rp")))]
+fn virtual_functions_are_there_while_enabled(port: RootPort) {
+    const SR_IOV: u16 = 0x0010;
+    let function = port.device();
+    let sriov = function.extended_capability(SR_IOV).expect("it has SR-IOV");
+    let total: u16 = sriov.read(0x0e);
+    assert_eq!(total, 8);
+    sriov.write::<u16>(0x10, 2);
+    sriov.write::<u16>(0x08, 1);
+    let (offset, stride): (u16, u16) = (sriov.read(0x14), sriov.read(0x16));
+    let first = function.bdf().requester_id() + offset;
+    let class = |number: u16| {
+        let at = Bdf::from_requester_id(first + number * stride);
+        let virtual_function = port.pci.function(at);
+        assert_eq!(virtual_function.id(), (0xffff, 0xffff), "{at}");
+        virtual_function.class()
+    };
+    assert_eq!(
+        [class(0), class(1), class(2)],
+        [0x02_0000, 0x02_0000, 0xff_ffff]
+    );
+    sriov.write::<u16>(0x08, 0);
+    assert_eq!(class(0), 0xff_ffff);
+}

@@ -203,10 +203,14 @@ impl Function {
         probed
     }
 
-    /// Does something while the function decodes neither ports nor memory.
+    /// Does something while the function decodes neither ports nor memory; nothing where no function answers, whose registers would
+    /// read as all ones whatever is written.
     #[track_caller]
-    fn without_decoding<R>(&self, act: impl FnOnce() -> R) -> R {
+    fn without_decoding<R: Default>(&self, act: impl FnOnce() -> R) -> R {
         let command = self.command();
+        if command.into_bits() == u16::MAX {
+            return R::default();
+        }
         let decodes = command.io() || command.memory();
         if decodes {
             self.set_command(command.with_io(false).with_memory(false));
