@@ -462,7 +462,7 @@ impl Vm {
         }
     }
 
-    /// Ends the machine in an orderly way: does what is queued, asks it to end, and waits, at most 2 s, before it is killed.
+    /// Ends the machine in an orderly way: does what is queued, asks it to end, and waits, at most 10 s, before it is killed.
     ///
     /// Other clones can then only look back: at the journal, at stderr.
     #[track_caller]

@@ -305,6 +305,22 @@ mod tests {
     }
 
     #[test]
+    fn the_loader_is_the_library_whose_name_begins_with_ld() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let libraries = directory.path();
+        for other in ["libldap.so.2", "ld.conf", "libc.so.6"] {
+            fs::write(libraries.join(other), "").expect("writable");
+        }
+        assert!(loader(libraries).is_err());
+        for name in ["ld-linux-aarch64.so.1", "ld64.so.1"] {
+            let path = libraries.join(name);
+            fs::write(&path, "").expect("writable");
+            assert_eq!(loader(libraries).expect("a loader"), path);
+            fs::remove_file(path).expect("ours");
+        }
+    }
+
+    #[test]
     fn a_file_of_the_right_checksum_needs_the_right_length_too() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("p.deb");
