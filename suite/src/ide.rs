@@ -31,6 +31,8 @@ mod registers;
 mod reset;
 mod smart;
 
+pub(crate) use errors::wait_stopped;
+
 use testjig::prelude::*;
 use testjig::qos::dev::ata::SECTOR;
 use testjig::vm::{Drive, Image};

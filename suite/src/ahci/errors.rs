@@ -1,7 +1,5 @@
 //! Errors: of commands, of the medium, of what is in memory; and recovery (§6.2).
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::*;
@@ -108,7 +106,7 @@ fn a_stopped_command_is_done_again(hba: Ahci, vm: &Vm, queued: bool) {
         engine.port().write(PortReg::Sact, 1);
     }
     engine.issue(1);
-    vm.wait_event("STOP", Duration::from_secs(10));
+    crate::ide::wait_stopped(vm);
     assert!(!engine.port().interrupts().task_file());
     vm.qmp_raw("cont", json!({}));
     engine.wait(1);

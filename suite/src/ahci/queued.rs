@@ -152,6 +152,46 @@ fn too_few_descriptors_overflow(hba: Ahci) {
     assert!(engine.port().interrupts().overflow());
 }
 
+/// Descriptors with room for more than the command moves are no error.
+#[testjig::test(on = Ahci, launch = disk)]
+fn more_room_than_data_is_no_error(hba: Ahci, vm: &Vm) {
+    let data = pattern(14, SECTOR);
+    vm.disk("hd0").write(0, &data);
+    let engine = hba.port(0).start();
+    let buffer = buffer(&hba, 3 * SECTOR);
+    buffer.fill(0x5a);
+    let parts = [
+        Descriptor::new(buffer.addr(), 100),
+        Descriptor::new(buffer.addr() + 100, 1436),
+    ];
+    engine.prepare(0, &Request::new(&queued_read(0, 1, 0), &parts));
+    issue(&engine, 1);
+    engine.wait(1);
+    assert!(engine.outcome(0).is_good());
+    assert_eq!(buffer.read_vec(0, SECTOR), data);
+    assert!(
+        buffer
+            .read_vec(SECTOR as u64, 2 * SECTOR)
+            .iter()
+            .all(|&byte| byte == 0x5a)
+    );
+}
+
+/// [Serial ATA] Tags need not be those of slots for a device; what is done is told by the tag.
+#[testjig::test(on = Ahci, launch = disk)]
+fn a_tag_is_told_in_the_set_device_bits_fis(hba: Ahci) {
+    let engine = hba.port(0).start();
+    let buffer = buffer(&hba, SECTOR);
+    engine.prepare(5, &Request::new(&queued_read(0, 1, 9), &[whole(&buffer)]));
+    engine.port().write(PortReg::Sact, 1 << 9);
+    engine.issue(1 << 5);
+    engine.wait(1 << 5 | 1 << 9);
+    assert_eq!(
+        engine.received(received::DEVICE_BITS)[4..8],
+        (1_u32 << 9).to_le_bytes()
+    );
+}
+
 /// Queued commands that move no data are not supported: an error.
 #[testjig::test(on = Ahci, launch = disk, vary(command = [0x63, 0x64, 0x65]))]
 fn other_queued_commands_are_not_done(hba: Ahci, vm: &Vm, command: u8) {

@@ -215,6 +215,41 @@ fn the_sata_capability_tells_the_pair(hba: Ahci) {
     assert_eq!(capability.read::<u32>(4), 4 << 4 | 8);
 }
 
+/// [§3] Writes are dwords on dword boundaries; another one changes nothing.
+#[testjig::test(on = Ahci)]
+fn an_unaligned_write_changes_nothing(hba: Ahci) {
+    let ie = hba.port(0).offset(PortReg::Ie);
+    hba.port(0).write(PortReg::Ie, 0x41);
+    hba.vm().writeb(hba.bar().address() + ie + 1, 0xff);
+    hba.vm().writew(hba.bar().address() + ie + 2, 0xffff);
+    assert_eq!(hba.port(0).read(PortReg::Ie), 0x41);
+}
+
+/// An HBA without disks can be unplugged while the machine runs, and another one plugged in its place.
+#[testjig::test(on = Pc)]
+fn an_hba_is_hot_plugged(vm: &Vm) {
+    use serde_json::json;
+    use testjig::qos::pci::Pci;
+
+    let pci = Pci::pc(vm);
+    for ports in [6, 6] {
+        vm.qmp_raw(
+            "device_add",
+            json!({"driver": "ich9-ahci", "id": "hot", "bus": "pci.0", "addr": "07.0"}),
+        );
+        let function = pci.device(7);
+        assert!(function.is_present());
+        let hba = Ahci::new(function);
+        assert_eq!(hba.cap().ports() + 1, ports);
+        vm.qmp_raw("device_del", json!({"id": "hot"}));
+        // ACPI PCI hot-plug registers: the guest ejects slot 7 of bus 0.
+        vm.outl(0xae10, 0);
+        vm.outl(0xae08, 1 << 7);
+        assert!(!pci.device(7).is_present());
+        drop(hba);
+    }
+}
+
 /// The same HBA, plugged into a `pc`.
 #[testjig::test(on = Pc, launch = plugged)]
 fn an_hba_can_be_plugged_in(vm: &Vm) {

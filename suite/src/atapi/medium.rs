@@ -1,6 +1,6 @@
 //! Medium and tray: absent, changed, locked, ejected by guest and user.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -88,6 +88,8 @@ fn a_unit_attention_waits_for_request_sense(ide: PiixIde, vm: &Vm) {
 #[testjig::test(on = PiixIde, launch = loaded)]
 fn the_guest_opens_and_closes_the_tray(ide: PiixIde, vm: &Vm) {
     let cd = drive(&ide);
+    // Events from before the monitor is first used may be lost.
+    vm.qmp_raw("query-status", Value::Null);
     good(&cd, &Cdb::start_stop_unit(false, true));
     let event = vm.wait_event("DEVICE_TRAY_MOVED", std::time::Duration::from_secs(10));
     assert_eq!(event.data()["tray-open"], json!(true));

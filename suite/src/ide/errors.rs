@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use testjig::qos::dev::ata::{Address, Channel, Command, Ending, Taskfile, Unit};
 use testjig::qos::dev::piix_ide::{Direction, PiixIde, Prd};
 use testjig::qos::mem::GuestAlloc;
+use testjig::vm::Condition;
 use testjig::vm::EdgeKind::Raise;
 
 /// Where the medium is bad.
@@ -58,6 +59,15 @@ fn failing(launch: Launch, fails: Fails, action: &str) -> Launch {
         )
 }
 
+/// Waits until an error has stopped the machine.
+#[track_caller]
+pub(crate) fn wait_stopped(vm: &Vm) {
+    let stopped = Condition::new("the machine is stopped by an error", || {
+        vm.qmp_raw("query-status", Value::Null)["status"] == "io-error"
+    });
+    vm.wait_until(stopped, Duration::from_secs(10));
+}
+
 fn at_bad(command: Command) -> Taskfile {
     Taskfile::new(command).at(Address::Lba28(BAD)).count(1)
 }
@@ -65,7 +75,7 @@ fn at_bad(command: Command) -> Taskfile {
 /// Waits until the error has stopped the machine, and lets it go on once the device has been seen to be busy.
 #[track_caller]
 fn resume(vm: &Vm, ide: &Channel) {
-    vm.wait_event("STOP", Duration::from_secs(10));
+    wait_stopped(vm);
     let status = ide.alternate_status();
     assert!(status.busy() || status.drq(), "{status:?}");
     assert!(!status.err(), "{status:?}");
@@ -140,7 +150,7 @@ fn a_read_is_done_again(ide: Channel, vm: &Vm) {
 /// As [`resume`]: what the device shows of a read that was stopped is its own affair, but it is no error.
 #[track_caller]
 fn resume_after_read(vm: &Vm, ide: &Channel) {
-    vm.wait_event("STOP", Duration::from_secs(10));
+    wait_stopped(vm);
     assert!(!ide.alternate_status().err());
     vm.qmp_raw("cont", json!({}));
 }
@@ -152,7 +162,7 @@ fn a_write_is_done_again(ide: Channel, vm: &Vm) {
     ide.wait_data("WRITE SECTORS");
     ide.write_block(&sector(1));
     resume_after_read(vm, &ide);
-    let written = testjig::vm::Condition::new("the sector is written", || {
+    let written = Condition::new("the sector is written", || {
         vm.disk("hd0").sector(BAD.into()) == sector(1)[..]
     });
     vm.wait_until(written, Duration::from_secs(10));
@@ -256,7 +266,7 @@ fn a_dma_transfer_is_done_again(ide: PiixIde, vm: &Vm, fails: Fails) {
         dma.buffer.write(0, &sector(3));
     }
     dma.start(fails);
-    vm.wait_event("STOP", Duration::from_secs(10));
+    wait_stopped(vm);
     assert!(dma.ide.primary().bus_master.status().active());
     vm.qmp_raw("cont", json!({}));
     assert!(dma.finish().is_good());
@@ -273,7 +283,7 @@ fn a_trim_is_done_again(ide: PiixIde, vm: &Vm) {
     dma.buffer.fill(0);
     dma.buffer.write_le(0, range(96));
     dma.start(Fails::Discard);
-    vm.wait_event("STOP", Duration::from_secs(10));
+    wait_stopped(vm);
     assert_eq!(image.sector(BAD.into()), [0x77; SECTOR]);
     vm.qmp_raw("cont", json!({}));
     assert!(dma.finish().is_good());

@@ -389,13 +389,15 @@ impl Engine {
         self.port.write(PortReg::Ci, slots);
     }
 
-    /// Waits until the bits of these slots in PxCI and PxSACT are clear, or a command has failed.
+    /// Waits until the bits of these slots in PxCI and PxSACT are clear, or PxIS tells that a command has failed.
+    ///
+    /// Not PxTFD: before a command has got to the device it shows how the last one ended.
     #[track_caller]
     pub fn wait(&self, slots: u32) {
         let port = &self.port;
         let pending = || port.read(PortReg::Ci) | port.read(PortReg::Sact);
         let done = Condition::new(format!("commands {slots:#x} done"), || {
-            pending() & slots == 0 || port.task_file().0.err()
+            pending() & slots == 0 || port.interrupts().task_file()
         })
         .seeing(|| {
             format!(
