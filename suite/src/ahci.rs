@@ -17,6 +17,7 @@
 mod commands;
 mod errors;
 mod interrupts;
+mod migration;
 mod packet;
 mod queued;
 mod registers;

@@ -24,6 +24,7 @@ mod errors;
 mod features;
 mod identify;
 mod interrupt;
+mod migration;
 mod multiple;
 mod pio;
 mod power;
@@ -32,6 +33,7 @@ mod reset;
 mod smart;
 
 pub(crate) use errors::wait_stopped;
+pub(crate) use migration::{migrate, target};
 
 use testjig::prelude::*;
 use testjig::qos::dev::ata::SECTOR;
