@@ -4,7 +4,6 @@
 //!
 //! | specification | QEMU 11.1 |
 //! |---|---|
-//! | [§3.1.2] GHC.AE is read-only if CAP.SAM is set | as specified; CAP.SAM itself reads 1 on an ICH9 that also has IDE mode |
 //! | [§3.1.5] VS of a device of that age: 1.2 | 1.0 |
 //! | [§5.4.1] the PIO setup FIS precedes the data's interrupt for data to the device, too | none for the first DRQ block |
 //! | [Serial ATA] a DMA setup FIS before the data of a queued command | none |
@@ -13,6 +12,8 @@
 //! | [§6.1.5] more bytes than descriptors for, by DMA: OFS | the command ends without it |
 //! | [§3.3.7] PxCMD.CLO clears BSY and DRQ | nothing |
 //! | [§3.3.7] PxCMD.CCS | always 0 |
+//! | PxTFD shows BSY from the moment a command is issued | keeps the last command's end until the next FIS |
+//! | a DMA command without descriptors is the HBA's to end | 10.0 aborts (an assertion in `ide_dma_cb`); 11.1 does not |
 
 mod commands;
 mod errors;
