@@ -15,3 +15,5 @@ mod rtas;
 mod rtc;
 mod virtio_blk;
 mod virtio_ccw;
+mod virtio_rng;
+mod virtio_scsi;

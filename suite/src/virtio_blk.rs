@@ -13,6 +13,16 @@
 //! | 2.8.1 | a used descriptor has the flag WRITE if the device wrote something | the flag is never set; the length is right |
 //! | 4.1.4.5.1 | bit 1 of the interrupt status says that the configuration changed | bit 0 is set with it |
 //! | 2.7.7.2, 2.8.10 | no interrupt where the driver asked for none | the first used buffer of a virtqueue with event indices interrupts whatever `used_event` says |
+//!
+//! # Defects of QEMU that these tests meet
+//!
+//! | version | what |
+//! |---|---|
+//! | 10.0.2 | a request that breaks the device while the virtqueue looks not empty (wrong order, no bytes, no memory, too long, endless) has QEMU loop for ever: the tests of [`malformed`] hang |
+//! | 10.0.2 | a table of descriptors without any breaks the device and then ends QEMU: `address_space_cache_init: Assertion len > 0` |
+//! | 10.0.2 | with `in_order` some buffers are never told of as used |
+//!
+//! 11.1.3 has none of these.
 
 mod errors;
 mod everywhere;
