@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use testjig::case::{Case, Cases};
 use testjig::find::{self, Vmm, Wish};
 use testjig::history::History;
 use testjig::order::{self, Partition};
 use testjig::qemus::Qemus;
 use testjig::report::{All, Record};
-use testjig::runner::{self, Debug, Plan};
+use testjig::runner::{self, Debug, Isolation, Plan};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
@@ -23,6 +23,30 @@ use crate::changed::Changed;
 use crate::list::Selection;
 use crate::reports::Reports;
 use crate::{compare, fail};
+
+/// What `--isolation` takes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// A fork where that is sound and saves time, else a started machine; what fails in a fork is confirmed
+    Auto,
+    /// A fork wherever that is sound
+    Fork,
+    /// A started machine for each case
+    Fresh,
+    /// Both for each case; a case that ends differently fails
+    Compare,
+}
+
+impl From<How> for Isolation {
+    fn from(how: How) -> Self {
+        match how {
+            How::Auto => Self::Automatic,
+            How::Fork => Self::Fork,
+            How::Fresh => Self::Fresh,
+            How::Compare => Self::Compare,
+        }
+    }
+}
 
 /// Exit status: 0 all good; 1 a test did not pass; 2 wrong usage; 4 nothing ran; 5 a set-up failed, for instance no QEMU could be had;
 /// 130 interrupted.
@@ -75,6 +99,9 @@ pub(crate) struct Arguments {
     /// Seconds that a test may take once its machine is there, unless it sets its own deadline
     #[arg(long, value_name = "SECONDS", default_value_t = runner::DEADLINE.as_secs())]
     deadline: u64,
+    /// How cases are kept apart: a machine forked for each, one started for each, what suits each, or both compared
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = How::Fresh)]
+    isolation: How,
     /// Keep what was recorded of cases that pass, too: operations, QEMU's standard error, its command line
     #[arg(long)]
     keep: bool,
@@ -164,11 +191,16 @@ impl Arguments {
             Ok(reporters) => reporters,
             Err(error) => return fail(error),
         };
+        let expected = self.shuffle.is_none().then(|| {
+            let known = |case: &Case| Some((case.name.clone(), history.duration(&case.name)?));
+            cases.iter().filter_map(known).collect()
+        });
         reporters.push(Box::new(history));
         let to_stdout = self.reports.to_stdout();
         let plan = Plan {
             qemus: find::for_cases(&cases, &wish),
             misfits,
+            expected,
             ..self.plan(cases)
         };
         match runner::run(&plan, &mut All(reporters)) {
@@ -217,6 +249,8 @@ impl Arguments {
             rerun: self.rerun(),
             accepted_skips: self.accept_skip.clone(),
             fail_fast: self.fail_fast,
+            isolation: self.isolation.into(),
+            expected: None,
             debug,
             keep: self.keep,
             timelines: self.timelines || self.reports.of_one_case(),

@@ -76,6 +76,7 @@ fn find_role() -> Role {
     let role = match socket {
         Some(socket) if is_main && server::is_qemu() => {
             files::note_strangers();
+            server::greet(socket);
             SOCKET.store(socket, Ordering::Relaxed);
             MAIN.store(sys::this_thread(), Ordering::Relaxed);
             Role::Template

@@ -118,6 +118,11 @@ pub(crate) fn is_qemu() -> bool {
     Qemu::find().is_some()
 }
 
+/// Says that requests will be taken.
+pub(crate) fn greet(socket: c_int) {
+    answer(socket, 0, 0, None);
+}
+
 /// QEMU's main loop sleeps here; where it does so in a template, requests are taken.
 ///
 /// # Safety

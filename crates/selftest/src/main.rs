@@ -11,7 +11,7 @@ use std::time::Duration;
 use testjig::case::Cases;
 use testjig::find::{self, Wish};
 use testjig::report::JsonLines;
-use testjig::runner::{self, Plan};
+use testjig::runner::{self, Isolation, Plan};
 
 fn main() -> ExitCode {
     if let Some(status) = testjig::serve_if_worker() {
@@ -49,6 +49,8 @@ fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        isolation: Isolation::Fresh,
+        expected: None,
         debug: None,
         keep: false,
     };

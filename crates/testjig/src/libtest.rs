@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::case::{Case, Cases};
 use crate::report::{Libtest, Reporter, Tap};
-use crate::runner::{self, Plan};
+use crate::runner::{self, Isolation, Plan};
 use crate::{find, records};
 
 /// A test binary of testjig, with the command lines of Rust's own test harness and of GLib's.
@@ -152,6 +152,8 @@ pub fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        isolation: Isolation::Fresh,
+        expected: None,
         debug: None,
         keep: false,
     };

@@ -99,6 +99,9 @@ pub struct Outcome {
     pub duration: Duration,
     /// Of that, until the machine was there.
     pub launch: Duration,
+    /// How it was kept from other cases: `fork`, or `fresh` with the reason in parentheses if forks were wanted; empty if it did not run.
+    #[serde(default)]
+    pub isolation: String,
     /// Operations on the wire.
     pub operations: u64,
     /// Version of the QEMU that it ran on; empty if it did not run.
@@ -168,6 +171,7 @@ impl Outcome {
             reason: reason.into(),
             duration: Duration::ZERO,
             launch: Duration::ZERO,
+            isolation: String::new(),
             operations: 0,
             qemu: String::new(),
             evidence: None,

@@ -297,8 +297,8 @@ impl Launch {
     /// Why machines of this launch can't be [forked](crate::Template), as far as the launch tells; `None` if they can.
     pub fn unforkable(&self) -> Option<&'static str> {
         let is_of_now = matches!(self.rtc.base, RtcBase::Utc | RtcBase::Localtime);
-        if !self.raw.is_empty() {
-            Some("its launch has words of QEMU's command line, which may mean anything")
+        if self.raw.iter().any(|word| word.contains('/')) {
+            Some("its launch names a file of the host's, which may change")
         } else if self.drives.iter().any(|drive| drive.image.file.is_some()) {
             Some("its launch has an image of the host's, which may change")
         } else if self.drives.iter().any(|drive| drive.format != "raw") {
@@ -308,6 +308,12 @@ impl Launch {
         } else {
             None
         }
+    }
+
+    /// Whether machines of both are alike: all is equal but whether the clock is [forbidden](Self::forbid_clock) to the test.
+    pub fn is_same_machine(&self, other: &Self) -> bool {
+        self.clock_forbidden == other.clock_forbidden && self == other
+            || self.clone().with_clock_forbidden(other.clock_forbidden) == *other
     }
 
     /// The same launch, with the clock [forbidden](Self::forbid_clock) or not.

@@ -47,6 +47,8 @@ pub struct Template(Rc<Inner>);
 struct Inner {
     process: std::cell::RefCell<Process>,
     control: OwnedFd,
+    /// Whether the library works in this QEMU.
+    is_served: bool,
     /// The files of the template, in the order in which they are made, then its stderr.
     files: Vec<Entry>,
     ram: Option<File>,
@@ -135,7 +137,9 @@ impl Qemu {
 
     /// Why no machine of this QEMU can be forked; `None` if some can, as far as is known without trying.
     pub fn unforkable(&self) -> Option<&'static str> {
-        if PRELOAD.is_empty() {
+        if self.is_embedded() {
+            Some("the embedded machine is started as quickly")
+        } else if PRELOAD.is_empty() {
             Some("there is no preload library for this host")
         } else if !self.caps.qtest_accel {
             Some("this QEMU has no qtest accelerator, and keeps guest memory from forks")
@@ -192,10 +196,14 @@ impl Template {
             .map_err(|error| attempt.host("a descriptor", error))?;
         ends.push(end);
         first_answer(&attempt, qtest, &mut process, begin, options.deadline)?;
+        // The library says so before QEMU begins, or never.
+        let is_served = readable(&control, Instant::now())
+            && recv(&control, &mut [0; 64], RecvFlags::empty()).is_ok_and(|(len, _)| len > 0);
         let command_line = attempt.command_line;
         Ok(Self(Rc::new(Inner {
             process: process.into(),
             control,
+            is_served,
             files,
             ram: made.ram.map(|(fd, _)| fd.into()),
             _ends: ends,
@@ -223,6 +231,11 @@ impl Template {
     /// deadline; and if the host declines memory or descriptors.
     pub fn fork(&self, clock_forbidden: bool) -> Result<Vm, ForkError> {
         let inner = &self.0;
+        if !inner.is_served {
+            return Err(ForkError::new(
+                "the preload library finds nothing in this QEMU that it could use",
+            ));
+        }
         let begin = Instant::now();
         let launch = inner.launch.clone().with_clock_forbidden(clock_forbidden);
         let mut made = Made::default();

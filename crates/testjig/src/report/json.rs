@@ -43,6 +43,8 @@ struct CaseLine {
     reason: String,
     seconds: f64,
     launch_seconds: f64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    isolation: String,
     operations: u64,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     qemu: String,
@@ -86,6 +88,7 @@ impl<W: Write> Reporter for JsonLines<W> {
             reason: outcome.reason.clone(),
             seconds: outcome.duration.as_secs_f64(),
             launch_seconds: outcome.launch.as_secs_f64(),
+            isolation: outcome.isolation.clone(),
             operations: outcome.operations,
             qemu: outcome.qemu.clone(),
             evidence: outcome.evidence.clone(),
@@ -137,6 +140,7 @@ impl Record {
                         reason: case.reason,
                         duration: seconds(case.seconds),
                         launch: seconds(case.launch_seconds),
+                        isolation: case.isolation,
                         operations: case.operations,
                         qemu: case.qemu,
                         evidence: case.evidence,

@@ -125,10 +125,10 @@ impl Reporter for Terminal {
                 .verdict
                 .style(self.paint(render::style_of(outcome.verdict)));
             let time = outcome.duration.as_secs_f64() * 1000.0;
-            let reason = if outcome.reason.is_empty() {
-                String::new()
-            } else {
-                format!("   {}", outcome.reason)
+            let reason = match (outcome.reason.as_str(), outcome.isolation.as_str()) {
+                ("", "") => String::new(),
+                ("", isolation) => format!("   {isolation}"),
+                (reason, _) => format!("   {reason}"),
             };
             self.print(&format!("{verdict} {time:>7.1} ms  {case}{reason}\n"));
         }

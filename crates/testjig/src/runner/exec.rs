@@ -8,14 +8,13 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Instant;
 
 use testjig_qos::mem::{GuestAlloc, MemoryFault};
-use testjig_vm::{
-    Embedded, ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm,
-};
+use testjig_vm::{Embedded, ExitReport, Fault, FaultKind, LaunchError, LaunchErrorKind, Qemu, Vm};
 
 use crate::case::Case;
 use crate::context::Context;
 use crate::graph::Graph;
 use crate::registry::Capability;
+use crate::runner::isolation::Templates;
 use crate::runner::protocol::{Answer, Request, Setup};
 use crate::runner::{debug, evidence, leftovers};
 use crate::verdict::{Evidence, Fact, Outcome, Verdict};
@@ -47,18 +46,25 @@ pub(super) fn run(
     case: &Case,
     setup: &Setup,
     request: &Request,
+    templates: &mut Templates,
     notify: &mut dyn FnMut(Answer),
 ) -> Outcome {
     let started = Instant::now();
     let mut outcome = match setup.qemus.get(case.arch()) {
-        Ok(qemu) => run_on(qemu, case, request, notify),
+        Ok(qemu) => run_on(qemu, case, request, templates, notify),
         Err(reason) => Outcome::without_run(Verdict::Error, reason),
     };
     outcome.duration = started.elapsed();
     outcome
 }
 
-fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut(Answer)) -> Outcome {
+fn run_on(
+    qemu: &Qemu,
+    case: &Case,
+    request: &Request,
+    templates: &mut Templates,
+    notify: &mut dyn FnMut(Answer),
+) -> Outcome {
     let started = Instant::now();
     let mut launch = case.launch();
     if !case.test.needs.contains(&Capability::Clock) {
@@ -67,13 +73,9 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut(An
     let mut context = Context::default();
     context.insert(qemu.clone());
     context.insert(launch.clone());
-    let vm = if case.wants_vm() {
-        match qemu.launch(&launch, &LaunchOptions::default()) {
-            Ok(vm) => Some(vm),
-            Err(error) => return not_launched(case, &error),
-        }
-    } else {
-        None
+    let (vm, isolation) = match templates.machine(qemu, case, &launch, request.how) {
+        Ok(made) => made,
+        Err(error) => return not_launched(case, &error),
     };
     let launched = started.elapsed();
     if let (Some(debug), Some(vm)) = (request.debug, &vm) {
@@ -139,13 +141,14 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut(An
         }
     }
     if trouble.is_none() {
-        trouble = left_running();
+        trouble = left_running(&templates.pids());
     }
-    leftovers::end();
+    leftovers::end(&templates.pids());
 
     match trouble {
         None => Outcome {
             launch: launched,
+            isolation,
             operations,
             timeline,
             ..Outcome::without_run(Verdict::Pass, "")
@@ -154,6 +157,7 @@ fn run_on(qemu: &Qemu, case: &Case, request: &Request, notify: &mut dyn FnMut(An
             let reason = trouble.message.lines().next().unwrap_or_default();
             Outcome {
                 launch: launched,
+                isolation,
                 operations,
                 timeline,
                 evidence: (trouble.verdict != Verdict::Skip).then(|| Evidence {
@@ -292,8 +296,8 @@ fn bad_exit(exit: &ExitReport) -> Option<Trouble> {
 }
 
 /// Processes that the test started and left.
-fn left_running() -> Option<Trouble> {
-    let left = leftovers::children();
+fn left_running(templates: &[u32]) -> Option<Trouble> {
+    let left = leftovers::children(templates);
     if left.is_empty() {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// A process that a test left.
 pub(super) struct Leftover {
@@ -11,8 +11,8 @@ pub(super) struct Leftover {
     pub(super) command: String,
 }
 
-/// The children of this process, zombies included.
-pub(super) fn children() -> Vec<Leftover> {
+/// The children of this process, zombies included, but for those that are `kept`.
+pub(super) fn children(kept: &[u32]) -> Vec<Leftover> {
     let tasks = fs::read_dir("/proc/self/task")
         .into_iter()
         .flatten()
@@ -22,6 +22,7 @@ pub(super) fn children() -> Vec<Leftover> {
         .flat_map(|list| {
             list.split_ascii_whitespace()
                 .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+                .filter(|pid| !kept.contains(&pid.as_raw_nonzero().get().unsigned_abs()))
                 .collect::<Vec<_>>()
         })
         .map(|pid| Leftover {
@@ -33,14 +34,18 @@ pub(super) fn children() -> Vec<Leftover> {
         .collect()
 }
 
-/// Kills all children of this process, and their orphans after them, and waits until none is left.
-pub(super) fn end() {
+/// Kills all children of this process but the `kept`, and their orphans after them, and waits until none is left.
+pub(super) fn end(kept: &[u32]) {
     loop {
-        for child in children() {
+        let left = children(kept);
+        if left.is_empty() {
+            return;
+        }
+        for child in &left {
             let _ = kill_process(child.pid, Signal::KILL);
         }
-        if !matches!(wait(WaitOptions::empty()), Ok(Some(_))) {
-            return;
+        for child in left {
+            let _ = waitpid(Some(child.pid), WaitOptions::empty());
         }
     }
 }

@@ -3,12 +3,14 @@
 mod debug;
 mod evidence;
 mod exec;
+mod isolation;
 mod leftovers;
 mod pool;
 mod protocol;
 mod signals;
 mod worker;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use crate::qemus::Qemus;
 use crate::report::{QemuFacts, Reporter, Start};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
+pub use isolation::Isolation;
 pub(crate) use worker::serve;
 
 /// How long a test may take once its machine is there, unless it says otherwise.
@@ -60,6 +63,10 @@ pub struct Plan {
     pub debug: Option<Debug>,
     /// Whether what was recorded of cases that pass is kept, too.
     pub keep: bool,
+    /// How cases are kept apart.
+    pub isolation: Isolation,
+    /// How long cases took before, by name: those of one launch then go together, longest first. `None` keeps the order of `cases`.
+    pub expected: Option<HashMap<String, Duration>>,
     /// Whether the first case that does not end well is the last that is started.
     pub fail_fast: bool,
 }

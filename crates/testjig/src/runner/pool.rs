@@ -18,6 +18,7 @@ use rustix::process::{
 
 use crate::case::Case;
 use crate::report::Reporter;
+use crate::runner::isolation::{self, How};
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 use crate::runner::signals::Signals;
 use crate::runner::{Plan, debug, leftovers};
@@ -52,7 +53,19 @@ pub(super) fn run(
     let failed = Cell::new(false);
     let mut tries: HashMap<String, Vec<Outcome>> = HashMap::new();
     let again = RefCell::new(VecDeque::new());
+    let mut doubted: HashMap<String, Outcome> = HashMap::new();
     let mut finish = |case: &Case, mut outcome: Outcome, reporter: &mut dyn Reporter| {
+        if outcome.isolation != isolation::FORK && doubted.contains_key(&case.name) {
+            let forked = doubted.remove(&case.name).expect("it is there");
+            outcome = isolation::settle(forked, outcome);
+        } else if case.test.unstable.is_none() && isolation::is_confirmed(plan.isolation, &outcome)
+        {
+            doubted.insert(case.name.clone(), outcome);
+            again
+                .borrow_mut()
+                .push_back((case.name.clone(), How::Fresh));
+            return;
+        }
         if let Some(why) = case.test.unstable {
             let mut so_far = tries.remove(&case.name).unwrap_or_default();
             let failed_before = !so_far.is_empty();
@@ -60,7 +73,9 @@ pub(super) fn run(
             so_far.push(outcome);
             if !done {
                 tries.insert(case.name.clone(), so_far);
-                again.borrow_mut().push_back(case.name.clone());
+                again
+                    .borrow_mut()
+                    .push_back((case.name.clone(), How::Fresh));
                 return;
             }
             outcome = Outcome::of_unstable(so_far, why);
@@ -73,7 +88,7 @@ pub(super) fn run(
         failed: &failed,
         again: &again,
         cases,
-        queue: cases.iter().copied().collect(),
+        queue: queue(plan, cases),
         workers: Vec::new(),
     };
     let interrupted = pool.drive(signals, reporter, &mut finish);
@@ -81,14 +96,50 @@ pub(super) fn run(
     interrupted
 }
 
+/// The cases in the order in which they are started: those of one launch together, the launch that takes longest first.
+fn queue<'a>(plan: &Plan, cases: &[&'a Case]) -> VecDeque<Job<'a>> {
+    let keys: Vec<u64> = cases.iter().map(|case| isolation::key(case)).collect();
+    let hows = match plan.debug {
+        Some(_) => vec![How::Fresh; cases.len()],
+        None => isolation::choose(plan.isolation, &keys),
+    };
+    let jobs = cases.iter().zip(keys).zip(hows);
+    let mut jobs: Vec<Job<'_>> = jobs
+        .map(|((case, launch), how)| Job { case, how, launch })
+        .collect();
+    if let Some(expected) = &plan.expected {
+        let length = |job: &Job<'_>| {
+            let usual = Duration::from_millis(10);
+            expected.get(&job.case.name).copied().unwrap_or(usual)
+        };
+        let mut of_launch: HashMap<u64, Duration> = HashMap::new();
+        for job in &jobs {
+            *of_launch.entry(job.launch).or_default() += length(job);
+        }
+        jobs.sort_by_key(|job| {
+            let rank = (of_launch[&job.launch], job.launch, length(job));
+            std::cmp::Reverse(rank)
+        });
+    }
+    jobs.into()
+}
+
+/// A case that waits for a worker.
+struct Job<'a> {
+    case: &'a Case,
+    how: How,
+    /// What it has in common with others of its launch.
+    launch: u64,
+}
+
 struct Pool<'a> {
     plan: &'a Plan,
     /// Whether a case did not end well.
     failed: &'a Cell<bool>,
     /// The unstable cases that are to be tried again.
-    again: &'a RefCell<VecDeque<String>>,
+    again: &'a RefCell<VecDeque<(String, How)>>,
     cases: &'a [&'a Case],
-    queue: VecDeque<&'a Case>,
+    queue: VecDeque<Job<'a>>,
     workers: Vec<Worker<'a>>,
 }
 
@@ -96,11 +147,14 @@ struct Worker<'a> {
     pid: Pid,
     channel: Channel,
     output: Option<File>,
+    /// The launch that it has a template of.
+    launch: Option<u64>,
     busy: Option<Busy<'a>>,
 }
 
 struct Busy<'a> {
     case: &'a Case,
+    how: How,
     since: Instant,
     /// When the runner stops waiting for the worker's next word.
     until: Instant,
@@ -108,7 +162,7 @@ struct Busy<'a> {
     limit: Duration,
 }
 
-impl Pool<'_> {
+impl<'a> Pool<'a> {
     fn drive(
         &mut self,
         signals: &Signals,
@@ -136,9 +190,13 @@ impl Pool<'_> {
         if self.plan.fail_fast && self.failed.get() {
             self.queue.clear();
         }
-        for name in self.again.borrow_mut().drain(..) {
+        for (name, how) in self.again.borrow_mut().drain(..) {
             let case = self.cases.iter().find(|case| case.name == name);
-            self.queue.extend(case);
+            self.queue.extend(case.map(|case| Job {
+                case,
+                how,
+                launch: isolation::key(case),
+            }));
         }
         while !self.queue.is_empty() {
             let idle = match self.workers.iter().position(|worker| worker.busy.is_none()) {
@@ -149,7 +207,7 @@ impl Pool<'_> {
                 }
                 None => return Ok(()),
             };
-            let Some(case) = self.queue.pop_front() else {
+            let Some(Job { case, how, launch }) = self.next_for(idle) else {
                 return Ok(());
             };
             reporter.started(&case.name);
@@ -168,6 +226,7 @@ impl Pool<'_> {
                 .map(|log| log.join(case.name.replace("::", "/").replace('@', "/")));
             let request = Request {
                 case: case.name.clone(),
+                how,
                 deadline,
                 log,
                 debug: self.plan.debug,
@@ -176,8 +235,12 @@ impl Pool<'_> {
             };
             let since = Instant::now();
             let worker = &mut self.workers[idle];
+            if how == How::Fork {
+                worker.launch = Some(launch);
+            }
             worker.busy = Some(Busy {
                 case,
+                how,
                 since,
                 until: since + LAUNCH_ALLOWANCE,
                 limit: deadline + GRACE,
@@ -186,6 +249,25 @@ impl Pool<'_> {
             let _ = worker.channel.send(&request);
         }
         Ok(())
+    }
+
+    /// A case of the launch that the worker has a template of; else one of a launch that no other worker has; else the next.
+    fn next_for(&mut self, worker: usize) -> Option<Job<'a>> {
+        let mine = self.workers[worker].launch;
+        if self.plan.expected.is_none() {
+            return self.queue.pop_front();
+        }
+        let same = self
+            .queue
+            .iter()
+            .position(|job| job.how == How::Fork && Some(job.launch) == mine);
+        let others = same.or_else(|| {
+            self.queue.iter().position(|job| {
+                let is_taken = |worker: &Worker<'_>| worker.launch == Some(job.launch);
+                job.how != How::Fork || !self.workers.iter().any(is_taken)
+            })
+        });
+        self.queue.remove(others.unwrap_or(0))
     }
 
     fn wait(&self, signals: &Signals) -> io::Result<Ready> {
@@ -299,7 +381,7 @@ impl Pool<'_> {
             }
         }
         // A machine whose worker was killed is on its way out (its parent-death signal) and is a child of ours now.
-        leftovers::end();
+        leftovers::end(&[]);
     }
 }
 
@@ -311,7 +393,12 @@ struct Ready {
 impl Busy<'_> {
     /// The outcome of a case whose worker can't speak for it.
     fn lost(&self, verdict: Verdict, reason: String, output: String) -> Outcome {
+        let isolation = match self.how {
+            How::Fork => isolation::FORK,
+            How::Alone | How::Fresh => "fresh",
+        };
         Outcome {
+            isolation: isolation.to_owned(),
             duration: self.since.elapsed(),
             evidence: Some(Evidence {
                 place: Some(format!("{}:{}", self.case.test.file, self.case.test.line)),
@@ -352,6 +439,7 @@ impl Worker<'_> {
             pid: pid.expect("a child has a positive id"),
             channel: Channel::new(ours),
             output,
+            launch: None,
             busy: None,
         };
         worker.channel.send(&Setup {

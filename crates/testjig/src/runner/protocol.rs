@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::qemus::Qemus;
 use crate::runner::Debug;
+use crate::runner::isolation::How;
 use crate::verdict::Outcome;
 
 /// Set in a worker's environment: the process id of its runner.
@@ -32,6 +33,8 @@ pub(crate) struct Setup {
 pub(crate) struct Request {
     /// The case's name.
     pub(crate) case: String,
+    /// How its machine is to be made.
+    pub(crate) how: How,
     /// How long the test may take once its machine is there.
     pub(crate) deadline: Duration,
     /// Where to record a case that does not pass; the worker makes the directory when it needs it.

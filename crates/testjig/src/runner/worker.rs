@@ -11,6 +11,7 @@ use rustix::process::{
 
 use crate::case::Cases;
 use crate::runner::exec;
+use crate::runner::isolation::Templates;
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 
 /// Works if this process was started as a worker, or as the embedded machine; `None` if it was not.
@@ -51,9 +52,10 @@ fn serve_runner(runner: &str) -> std::io::Result<()> {
         .map(|case| (case.name.clone(), case))
         .collect();
     exec::install_panic_hook();
+    let mut templates = Templates::default();
     while let Some(request) = channel.receive::<Request>()? {
         let case = &cases[&request.case];
-        let outcome = exec::run(case, &setup, &request, &mut |answer| {
+        let outcome = exec::run(case, &setup, &request, &mut templates, &mut |answer| {
             // A runner that is gone takes this process with it.
             let _ = channel.send(&answer);
         });
