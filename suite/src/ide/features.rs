@@ -12,6 +12,29 @@ fn set_features(ide: &Channel, subcommand: u16, count: u16) -> Ending {
     )
 }
 
+/// [03h, transfer mode] A mode takes the place of any other, of whatever kind.
+#[testjig::test(on = Channel, launch = disk)]
+fn a_mode_takes_the_place_of_another(ide: Channel) {
+    ide.identify(Unit::Device0);
+    let select = |mode| {
+        assert!(set_features(&ide, 0x03, mode).is_good());
+        let identify = ide.identify(Unit::Device0);
+        [62, 63, 88].map(|word| identify.word(word) >> 8)
+    };
+    let (single, multi, ultra, pio) = (0x12, 0x22, 0x45, 0x0c);
+    for before in [single, multi, ultra] {
+        for (mode, selected) in [
+            (single, [4, 0, 0]),
+            (multi, [0, 4, 0]),
+            (ultra, [0, 0, 0x20]),
+            (pio, [0; 3]),
+        ] {
+            select(before);
+            assert_eq!(select(mode), selected, "{mode:#x} after {before:#x}");
+        }
+    }
+}
+
 /// [03h, transfer mode] The selected DMA mode is bit 8 and up of its word; only one mode of all is selected.
 #[testjig::test(
     on = Channel,

@@ -111,8 +111,7 @@ fn it_may_be_started_before_the_command(ide: PiixIde, vm: &Vm) {
     bus_master.start();
     assert_eq!(bus_master.status(), BmStatus::new().with_active(true));
     ata.issue(&read(0, 1));
-    ata.wait_idle();
-    assert_eq!(bus_master.status(), DONE);
+    assert_eq!(bus_master.wait(), DONE);
     assert_eq!(buffer.to_vec(), sector(3));
 }
 
