@@ -3,6 +3,7 @@
 use testjig::qmp::commands::{DeviceAdd, DeviceDel};
 use testjig::qos::pci::Pci;
 use testjig::qos::virtio::{PciTransport, Virtio};
+use testjig::vm::Object;
 
 use super::*;
 
@@ -96,4 +97,24 @@ fn a_device_goes_on_elsewhere(
     target.wait_until(done, SECOND);
     assert_eq!(image(&target).sector(7)[..], pattern(BYTES, 0x70));
     target.stop();
+}
+
+/// A device that a thread of its own serves does the same as another.
+#[testjig::test(on = OnPci<VirtioBlk>, needs(running), launch = |launch| launch
+    .object(Object::new("iothread", "own"))
+    .global("virtio-blk-device", "iothread", "own")
+    .global("virtio-blk-device", "num-queues", 2))]
+fn a_thread_of_its_own_serves_the_same(blk: OnPci<VirtioBlk>, vm: &Vm) {
+    for layout in LAYOUTS {
+        blk.device().negotiate_layout(layout);
+        let disk = blk.start_negotiated(2);
+        let bytes = pattern(4 * BYTES, 0x66);
+        disk.write(16, &bytes);
+        assert_eq!(disk.read(16, 4 * SECTOR), bytes, "{layout:?}");
+        let read = disk.request(Kind::IN, 17).receiving(SECTOR);
+        disk.queues()[1].run(&read.segments());
+        assert_eq!(read.data().to_vec(), bytes[BYTES..2 * BYTES], "{layout:?}");
+        assert_eq!(image(vm).sector(19)[..], bytes[3 * BYTES..], "{layout:?}");
+        blk.device().reset();
+    }
 }
