@@ -15,5 +15,6 @@ mod rtas;
 mod rtc;
 mod virtio_blk;
 mod virtio_ccw;
+mod virtio_mmio;
 mod virtio_rng;
 mod virtio_scsi;
