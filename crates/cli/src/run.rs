@@ -100,7 +100,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = runner::DEADLINE.as_secs())]
     deadline: u64,
     /// How cases are kept apart: a machine forked for each, one started for each, what suits each, or both compared
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = How::Fresh)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = How::Auto)]
     isolation: How,
     /// Keep what was recorded of cases that pass, too: operations, QEMU's standard error, its command line
     #[arg(long)]

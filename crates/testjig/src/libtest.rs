@@ -152,7 +152,7 @@ pub fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
-        isolation: Isolation::Fresh,
+        isolation: Isolation::Automatic,
         expected: None,
         debug: None,
         keep: false,
