@@ -286,7 +286,7 @@ impl Template {
             first_answer(&attempt, qtest, &mut process, begin, inner.options.deadline)
                 .map_err(|error| ForkError::new(error.to_string()))?;
         let regions = regions(&launch);
-        let vm = Vm::new(Parts {
+        Ok(Vm::new(Parts {
             process,
             session,
             monitor,
@@ -297,10 +297,7 @@ impl Template {
             qemu: inner.qemu.clone(),
             launch,
             command_line: inner.command_line.clone(),
-        });
-        // The monitor's thread has only just begun: what happened before it was open would be no event.
-        vm.open_monitor();
-        Ok(vm)
+        }))
     }
 }
 

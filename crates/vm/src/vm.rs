@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testjig_qmp::{Event, Handshake, Qmp};
+use testjig_qmp::{Event, Qmp};
 use testjig_qtest::{Endianness, Extension, Journal, Session, Socket};
 
 use crate::binary::Qemu;
@@ -82,10 +82,9 @@ impl Drop for Inner {
     }
 }
 
-/// The QMP connection, whose opening is finished when it is first needed.
+/// The QMP connection.
 enum Monitor {
-    Greeting(Handshake),
-    Open(Qmp),
+    Open(Box<Qmp>),
     /// Opening it failed; the error, until it is reported.
     Closed(Option<testjig_qmp::Error>),
 }
@@ -124,14 +123,18 @@ impl Vm {
         let mut session = parts.session;
         session.set_timeout(TIMEOUT);
         session.set_deadline(None);
-        // The machine is built, so its greeting is here: answered now, without waiting, it has QEMU send events from the start. An
-        // error keeps until the monitor is needed.
-        let mut monitor = Qmp::begin(parts.monitor);
-        let _ = monitor.step();
+        // What happens before the monitor is open is no event, so it is opened first. An error keeps until the monitor is needed.
+        let monitor = match Qmp::connect(parts.monitor, Instant::now() + TIMEOUT) {
+            Ok(mut qmp) => {
+                qmp.set_timeout(TIMEOUT);
+                Monitor::Open(Box::new(qmp))
+            }
+            Err(error) => Monitor::Closed(Some(error)),
+        };
         Self(Rc::new(Inner {
             process: RefCell::new(parts.process),
             session: RefCell::new(session),
-            qmp: RefCell::new(Monitor::Greeting(monitor)),
+            qmp: RefCell::new(monitor),
             mapping: parts.mapping,
             regions: parts.regions,
             disks: parts
@@ -590,12 +593,6 @@ impl Vm {
 
 /// For the other files of this crate.
 impl Vm {
-    /// Opens the monitor now. An error keeps until the monitor is needed.
-    pub(crate) fn open_monitor(&self) {
-        let mut monitor = self.0.qmp.borrow_mut();
-        monitor.open(self.0.timeout.get(), self.0.deadline.get());
-    }
-
     pub(crate) fn mapping(&self) -> Option<&Mapping> {
         self.0.mapping.as_ref()
     }
@@ -675,10 +672,8 @@ impl Vm {
         self.sync();
         let result = {
             let mut monitor = self.0.qmp.borrow_mut();
-            monitor.open(self.0.timeout.get(), self.0.deadline.get());
             match &mut *monitor {
                 Monitor::Open(qmp) => Ok(run(qmp)),
-                Monitor::Greeting(_) => unreachable!("it is open or closed after `open`"),
                 Monitor::Closed(error) => match error.take() {
                     Some(error) => Ok(Err(error)),
                     None => Err("failed to use the monitor: it could not be opened before"),
@@ -795,26 +790,6 @@ impl Vm {
         Fault::new(FaultKind::Died(report))
             .of(operation, location)
             .raise()
-    }
-}
-
-impl Monitor {
-    fn open(&mut self, timeout: Duration, deadline: Option<Instant>) {
-        if !matches!(self, Self::Greeting(_)) {
-            return;
-        }
-        let Self::Greeting(handshake) = std::mem::replace(self, Self::Closed(None)) else {
-            return;
-        };
-        let usual = Instant::now() + timeout;
-        *self = match handshake.finish(deadline.map_or(usual, |end| end.min(usual))) {
-            Ok(mut qmp) => {
-                qmp.set_timeout(timeout);
-                qmp.set_deadline(deadline);
-                Self::Open(qmp)
-            }
-            Err(error) => Self::Closed(Some(error)),
-        };
     }
 }
 
