@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use testjig::qos::dev::ahci::{Header, RegisterFis, received};
+use testjig::vm::Fault;
 
 /// [§6.2.2] A command that the device does not know: ERR and TFES; its bit of PxCI stays until the port is stopped.
 #[testjig::test(on = Ahci, launch = disk)]
@@ -117,6 +118,9 @@ fn a_stopped_command_is_done_again(hba: Ahci, vm: &Vm, queued: bool) {
 /// [§5.4] No descriptors, or too few of them: the command ends with nothing beyond them moved, and the port works on.
 #[testjig::test(on = Ahci, launch = disk, vary(bytes = [0_u32, 2, 512]))]
 fn too_few_descriptors_move_nothing_beyond(hba: Ahci, vm: &Vm, bytes: u32) {
+    if bytes == 0 && vm.qemu().version.major < 11 {
+        Fault::skip("QEMU before 11 ends with an assertion (ide_dma_cb) when a DMA command has no descriptors").raise();
+    }
     let engine = hba.port(0).start();
     let buffer = buffer(&hba, 4 * SECTOR);
     buffer.fill(0x5a);
