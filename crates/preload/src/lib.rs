@@ -6,19 +6,19 @@
 //!
 //! | lost or shared | answer |
 //! |---|---|
-//! | sockets, stderr, images of disks | the request brings a fresh descriptor for each; it takes the old one's number ([`files`]) |
-//! | guest memory, a shared mapping | the request brings a copy of the file, mapped over the old address ([`files`]) |
-//! | eventfds, the epoll instance | replaced by fresh ones ([`files`]) |
-//! | io_uring | refused to a template; QEMU does without ([`threads`]) |
+//! | sockets, stderr, images of disks | the request brings a fresh descriptor for each; it takes the old one's number (`files`) |
+//! | guest memory, a shared mapping | the request brings a copy of the file, mapped over the old address (`files`) |
+//! | eventfds, the epoll instance | replaced by fresh ones (`files`) |
+//! | io_uring | refused to a template; QEMU does without (`threads`) |
 //! | signalfd | nothing to do: whoever reads one gets his own signals |
-//! | threads of CPUs | started again with the same start routine and argument ([`threads`]) |
-//! | worker threads of the block layer | let go as soon as they are idle, so that none lives at a fork ([`threads`]) |
-//! | the thread of RCU | QEMU's own fork handler starts it again; its queue is empty then ([`server`]) |
+//! | threads of CPUs | started again with the same start routine and argument (`threads`) |
+//! | worker threads of the block layer | let go as soon as they are idle, so that none lives at a fork (`threads`) |
+//! | the thread of RCU | QEMU's own fork handler starts it again; its queue is empty then (`server`) |
 //! | other threads, descriptors and shared mappings | none: the template declines, and says why |
-//! | condition variables that a lost thread waited on | made anew, or its ghost would be woken in place of others ([`threads`]) |
-//! | the QMP monitor, which has a thread | made by the child, in the template there is none ([`server`]) |
-//! | the parent-death signal | set again, and the parent checked ([`server`]) |
-//! | the exit status, which only a parent gets | the template waits for it and passes it on ([`server`]) |
+//! | condition variables that a lost thread waited on | made anew, or its ghost would be woken in place of others (`threads`) |
+//! | the QMP monitor, which has a thread | made by the child, in the template there is none (`server`) |
+//! | the parent-death signal | set again, and the parent checked (`server`) |
+//! | the exit status, which only a parent gets | the template waits for it and passes it on (`server`) |
 
 #![no_std]
 
