@@ -1,5 +1,6 @@
 //! [`Board`]: what every device of the machine is wired to: time, interrupt lines, memory, DMA, the host that is told of events.
 
+use std::any::Any;
 use std::time::Instant;
 
 use testjig_server::qmp::Event;
@@ -61,8 +62,19 @@ impl Range {
     }
 }
 
+/// A device as its own type again. (A trait object of a subtrait turns into `dyn Any` by itself since Rust 1.86 only.)
+pub(crate) trait AsAny {
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<T: Any> AsAny for T {
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
 /// A device. Whatever it does not decode reads as an undriven bus.
-pub(crate) trait Device: std::any::Any {
+pub(crate) trait Device: AsAny + 'static {
     /// What QEMU calls it.
     fn name(&self) -> &'static str;
 

@@ -81,10 +81,9 @@ impl Machine {
 
     /// The device of a type, if there is one.
     fn find<T: Device>(&mut self) -> Option<&mut T> {
-        self.slots.iter_mut().find_map(|slot| {
-            let device: &mut dyn std::any::Any = slot.device.as_mut();
-            device.downcast_mut()
-        })
+        self.slots
+            .iter_mut()
+            .find_map(|slot| slot.device.as_mut().as_any_mut().downcast_mut())
     }
 
     /// Works out anew which device decodes what.
