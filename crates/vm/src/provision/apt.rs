@@ -255,23 +255,28 @@ Acquire::Retries "3";
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+
     use super::*;
 
     /// What is handed on of what a script reports on its descriptor 9.
     fn handed_on(script: &str) -> Vec<Status> {
-        let (status, theirs) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
-        let inherit = [theirs];
+        // A pipe with a name, since a shell can close none of its descriptors above 9.
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a pipe");
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let status = open(&pipe, flags, Mode::empty()).expect("a pipe");
         let mut command = Command::new("/bin/sh");
-        let fd = inherit[0].as_raw_fd();
         command
             .arg("-c")
-            .arg(format!("exec 9>&{fd} {fd}>&-; {script}"));
+            .arg(format!("exec 9>{}; {script}", pipe.display()));
         let how = Spawn {
-            inherit: &inherit,
+            inherit: &[],
             core: false,
         };
         let mut process = Process::spawn(command, &how).expect("a shell");
-        drop(inherit);
         let mut reports = Vec::new();
         let ended = follow(&mut process, &status, &mut |report| reports.push(report));
         assert!(ended.expect("followed"));

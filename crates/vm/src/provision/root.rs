@@ -305,6 +305,30 @@ mod tests {
     }
 
     #[test]
+    fn the_libraries_of_both_kinds_of_layout_are_given_to_the_loader() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        let put = |file: &str, contents: &[u8]| {
+            let file = root.join(file);
+            fs::create_dir_all(file.parent().expect("a directory")).expect("writable");
+            fs::write(file, contents).expect("writable");
+        };
+        let path = || {
+            let invocation = Root(root).invocation(Arch::X86_64).expect("a QEMU");
+            invocation.leading_args[1].clone()
+        };
+        put("usr/bin/qemu-system-x86_64", b"\x7fELF");
+        put("lib/machine-linux/libc.so.6", b"");
+        put("lib/machine-linux/ld64.so.1", b"");
+        let lib = root.join("lib/machine-linux");
+        assert_eq!(path(), lib.as_os_str());
+        put("usr/lib/machine-linux/libpixman-1.so.0", b"");
+        let usr_lib = root.join("usr/lib/machine-linux");
+        let both = format!("{}:{}", usr_lib.display(), lib.display());
+        assert_eq!(path(), both.as_str());
+    }
+
+    #[test]
     fn the_loader_is_the_library_whose_name_begins_with_ld() {
         let directory = tempfile::tempdir().expect("a directory");
         let libraries = directory.path();

@@ -457,6 +457,7 @@ mod tests {
             "/usr/share/keyrings/debian-archive-keyring.gpg",
         );
         let sources = [
+            source(&["http://vendor.example/debian-like"], &["bookworm"], &[]),
             source(&["https://vendor.example/apt"], &["bookworm"], &[]),
             source(&["http://mirror.example/debian/"], &["trixie"], &[]),
             source(
@@ -472,6 +473,7 @@ mod tests {
                 "http://local.example/proxy",
                 "mirror+file:/etc/apt/mirrors/debian.list",
                 "http://mirror.example/debian/",
+                "http://vendor.example/debian-like",
                 "https://vendor.example/apt",
             ]
         );
