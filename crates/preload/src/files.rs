@@ -29,7 +29,7 @@ pub(crate) struct Entry {
 
 /// A fresh descriptor takes its place, and its mappings are made anew.
 pub(crate) const MAPPED: u64 = 1;
-/// It may be shared: nobody changes it any more.
+/// It may be shared: nobody changes it any more, or it is for all of them.
 pub(crate) const SHARED: u64 = 2;
 
 impl Entry {
@@ -247,10 +247,14 @@ impl Inventory {
             if !mapping.is_shared || !mapping.is_writable {
                 return;
             }
-            let is_memory = memory.is_some_and(|memory| {
-                memory.device == mapping.device && memory.inode == mapping.inode
-            });
-            if !is_memory {
+            let is = |entry: &Entry| entry.device == mapping.device && entry.inode == mapping.inode;
+            if entries
+                .iter()
+                .any(|entry| entry.what == SHARED && is(entry))
+            {
+                return;
+            }
+            if !memory.is_some_and(is) {
                 problem.get_or_insert(Text::of(format_args!(
                     "it has memory that forked machines would share ({})",
                     core::str::from_utf8(mapping.name).unwrap_or("?")

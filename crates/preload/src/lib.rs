@@ -1,6 +1,7 @@
-//! The library that testjig loads into a stock QEMU: a fork server.
+//! The library that testjig loads into a stock QEMU: a fork server, and a watch of which basic blocks are reached.
 //!
-//! Without [`CONTROL`] in its environment it does nothing, in QEMU or in any other program. With it, a QEMU becomes a *template*: on
+//! Without [`CONTROL`] and [`BLOCKS`] in its environment it does nothing, in QEMU or in any other program. `blocks` says how it watches.
+//! With [`CONTROL`], a QEMU becomes a *template*: on
 //! a request over that socket, made while its main loop sleeps, it forks, and the child is a machine of its own. What a fork loses or
 //! shares is brought in order by the child before it goes on:
 //!
@@ -22,12 +23,14 @@
 
 #![no_std]
 
+mod blocks;
 mod files;
 mod server;
 mod sys;
 mod text;
 mod threads;
 
+pub use blocks::BLOCKS;
 pub use server::ppoll;
 pub use threads::{
     io_uring_queue_init, io_uring_queue_init_params, pthread_cond_timedwait, pthread_cond_wait,
@@ -73,12 +76,16 @@ fn find_role() -> Role {
     // SAFETY: the value is null, which is looked at, or a C string.
     let socket = unsafe { text::number(value) };
     let is_main = sys::thread_id() == sys::process_id();
+    let is_qemu = is_main && server::is_qemu();
+    if is_qemu {
+        MAIN.store(sys::this_thread(), Ordering::Relaxed);
+        blocks::begin();
+    }
     let role = match socket {
-        Some(socket) if is_main && server::is_qemu() => {
+        Some(socket) if is_qemu => {
             files::note_strangers();
             server::greet(socket);
             SOCKET.store(socket, Ordering::Relaxed);
-            MAIN.store(sys::this_thread(), Ordering::Relaxed);
             Role::Template
         }
         _ => Role::Bystander,

@@ -10,7 +10,7 @@ use crate::files::{self, Entry, SHARED};
 use crate::sys::{self, PollFd, SignalSet, Timespec};
 use crate::text::{self, Text};
 use crate::threads::{self, Readiness};
-use crate::{SOCKET, become_child, is_main_thread};
+use crate::{SOCKET, become_child, blocks, is_main_thread};
 
 /// The most files that a request names.
 pub(crate) const MOST: usize = 64;
@@ -146,7 +146,8 @@ pub unsafe extern "C" fn ppoll(
         return -1;
     };
     let socket = SOCKET.load(Ordering::Relaxed);
-    let qemu = if socket >= 0 && is_main_thread() && (count as usize) < MOST_POLLED {
+    let is_wanted = socket >= 0 || blocks::is_due();
+    let qemu = if is_wanted && is_main_thread() && (count as usize) < MOST_POLLED {
         Qemu::find()
     } else {
         None
@@ -158,6 +159,13 @@ pub unsafe extern "C" fn ppoll(
     // With the big lock held this is no sleep of the main loop, but some function's that waits for a disk.
     // SAFETY: QEMU's own function, which looks at a variable of this thread.
     if unsafe { (qemu.is_locked)() } {
+        // SAFETY: the caller's own arguments.
+        return unsafe { poll(fds, count, timeout, mask) };
+    }
+    if blocks::is_due() {
+        blocks::arm();
+    }
+    if socket < 0 {
         // SAFETY: the caller's own arguments.
         return unsafe { poll(fds, count, timeout, mask) };
     }
@@ -277,6 +285,7 @@ fn fork(qemu: Qemu, socket: c_int, packet: &Packet) {
             return refuse(socket, &why);
         }
     }
+    blocks::follow();
     let parent = sys::process_id();
     // SAFETY: QEMU's own functions, in the order in which QEMU would call them: the main loop holds no lock here. RCU's queue is
     // emptied once, since a template makes no new entries; the fork handler then finds its thread idle. The child's other threads

@@ -19,6 +19,9 @@ pub(crate) const PR_SET_PDEATHSIG: c_int = 1;
 pub(crate) const SIGKILL: c_int = 9;
 pub(crate) const SIG_SETMASK: c_int = 2;
 pub(crate) const PROT_READ_WRITE: c_int = 3;
+pub(crate) const PROT_ALL: c_int = 7;
+pub(crate) const SIGILL: c_int = 4;
+pub(crate) const MAP_SHARED: c_int = 1;
 pub(crate) const MAP_SHARED_FIXED_NORESERVE: c_int = 0x1 | 0x10 | 0x4000;
 pub(crate) const CLOCK_MONOTONIC: c_int = 1;
 pub(crate) const P_PID: c_int = 1;
@@ -115,7 +118,7 @@ pub(crate) struct Statx {
     pub(crate) mode: u16,
     pad: u16,
     pub(crate) ino: u64,
-    size: u64,
+    pub(crate) size: u64,
     blocks: u64,
     attributes_mask: u64,
     times: [u64; 8],
@@ -152,6 +155,41 @@ impl SigInfo {
             rest: [0; 25],
         }
     }
+
+    /// Of a fault: `si_addr`, which has the place of `si_pid` and `si_uid`.
+    pub(crate) fn address(&self) -> usize {
+        (self.uid as usize) << 32 | self.pid as u32 as usize
+    }
+}
+
+/// `struct sigaction` of the C library.
+#[repr(C)]
+pub(crate) struct SigAction {
+    handler: usize,
+    mask: SignalSet,
+    flags: c_int,
+    restorer: usize,
+}
+
+impl SigAction {
+    /// With a handler that takes three arguments and may be interrupted by its own signal; 0 for the default.
+    pub(crate) const fn new(handler: usize) -> Self {
+        const SA_SIGINFO: c_int = 4;
+        const SA_NODEFER: c_int = 0x4000_0000;
+        const SA_RESTART: c_int = 0x1000_0000;
+        Self {
+            handler,
+            mask: SignalSet([0; 16]),
+            flags: SA_SIGINFO | SA_NODEFER | SA_RESTART,
+            restorer: 0,
+        }
+    }
+}
+
+/// The beginning of `struct dl_phdr_info`.
+#[repr(C)]
+pub(crate) struct LoadedObject {
+    pub(crate) address: usize,
 }
 
 unsafe extern "C" {
@@ -183,6 +221,12 @@ unsafe extern "C" {
         fd: c_int,
         offset: i64,
     ) -> *mut c_void;
+    pub(crate) fn mprotect(addr: *mut c_void, len: usize, protection: c_int) -> c_int;
+    pub(crate) fn sigaction(signal: c_int, action: *const SigAction, old: *mut SigAction) -> c_int;
+    pub(crate) fn dl_iterate_phdr(
+        callback: extern "C" fn(*const LoadedObject, usize, *mut c_void) -> c_int,
+        data: *mut c_void,
+    ) -> c_int;
     pub(crate) fn eventfd(initial: c_uint, flags: c_int) -> c_int;
     pub(crate) fn epoll_create1(flags: c_int) -> c_int;
     pub(crate) fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
@@ -285,6 +329,7 @@ fn stat_at(fd: c_int, path: &core::ffi::CStr, flags: c_int) -> Option<Statx> {
 
 const _: () = assert!(size_of::<Statx>() == 256);
 const _: () = assert!(size_of::<SigInfo>() == 128);
+const _: () = assert!(size_of::<SigAction>() == 152);
 const _: () = assert!(size_of::<MsgHdr>() == 56);
 
 /// Writes as much as can be written; for messages to people.

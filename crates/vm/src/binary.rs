@@ -151,6 +151,11 @@ impl Qemu {
         self.caps.properties = probe::properties(&invocation, &devices, cache);
     }
 
+    /// The program itself, also where a loader is what is executed.
+    pub fn binary(&self) -> &Path {
+        &self.subject
+    }
+
     /// One line: what it is, where it comes from, and what was not taken in its place.
     pub fn summary(&self) -> String {
         let Self {

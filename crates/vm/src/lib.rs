@@ -30,6 +30,7 @@
 
 mod arch;
 mod binary;
+mod blocks;
 mod cache;
 mod channel;
 mod clock;
@@ -43,6 +44,7 @@ mod irq;
 mod launch;
 pub mod machine;
 mod mapping;
+mod preload;
 mod probe;
 mod process;
 pub mod provision;
@@ -53,6 +55,7 @@ mod vm;
 
 pub use arch::{Arch, UnknownArch};
 pub use binary::{Capabilities, Origin, Qemu, Version};
+pub use blocks::{Blocks, BlocksState};
 pub use cache::{Cache, CacheError};
 pub use channel::Channel;
 pub use clock::Clock;

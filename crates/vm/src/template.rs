@@ -2,18 +2,16 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, SeekFrom, fstat, major, minor, seek};
+use rustix::fs::{SeekFrom, fstat, major, minor, seek};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, recv, sendmsg,
-};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 use rustix::process::Pid;
 use testjig_qtest::{Session, Socket};
 
@@ -21,18 +19,14 @@ use crate::binary::Qemu;
 use crate::launch::error::Attempt;
 use crate::launch::resources::{Made, Own};
 use crate::launch::start::{
-    Monitor, Prepared, contradiction, first_answer, prepare, regions, shell_line,
+    DEATH_TIME, Monitor, Prepared, contradiction, first_answer, prepare, regions, shell_line,
 };
 use crate::launch::{Launch, LaunchError, LaunchOptions};
 use crate::mapping::Mapping;
+use crate::preload;
 use crate::process::{ExitStatus, Parent, Process, Spawn, readable};
 use crate::stderr::Stderr;
 use crate::vm::{Parts, Vm};
-
-/// The library that is loaded into QEMU; empty where there is none for this host.
-const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.so"));
-/// Where the library looks for its socket.
-const CONTROL: &str = "TESTJIG_FORK_SERVER";
 
 /// A started machine that nobody uses: each [`fork`](Self::fork) is a machine like it, in the time of a fork instead of a start.
 ///
@@ -139,7 +133,7 @@ impl Qemu {
     pub fn unforkable(&self) -> Option<&'static str> {
         if self.is_embedded() {
             Some("the embedded machine is started as quickly")
-        } else if PRELOAD.is_empty() {
+        } else if !preload::is_there() {
             Some("there is no preload library for this host")
         } else if !self.caps.qtest_accel {
             Some("this QEMU has no qtest accelerator, and keeps guest memory from forks")
@@ -169,7 +163,7 @@ impl Template {
             qtest,
             monitor,
         } = prepared;
-        let control = add_library(&mut command, &mut made)
+        let control = preload::load_for_forks(&mut command, &mut made, options)
             .map_err(|error| attempt.host("a preload library", error))?;
         let files: io::Result<Vec<Entry>> = made
             .inherit
@@ -301,36 +295,6 @@ impl Template {
     }
 }
 
-/// Has QEMU load the library, and gives the library its socket; ours is the answer.
-fn add_library(command: &mut std::process::Command, made: &mut Made) -> io::Result<OwnedFd> {
-    let mut library = File::from(memfd_that_maps("testjig-preload")?);
-    library.write_all(PRELOAD)?;
-    let library = made.hand_over(library.into(), Own::Nothing);
-    let (control, number) = made.socket(SocketType::SEQPACKET)?;
-    // The library knows its own socket.
-    if let Some(own) = made.own.last_mut() {
-        *own = Own::Nothing;
-    }
-    let mut libraries = std::ffi::OsString::from(format!("/proc/self/fd/{library}"));
-    let named = command
-        .get_envs()
-        .find_map(|(name, value)| (name == "LD_PRELOAD").then(|| value.map(ToOwned::to_owned)))
-        .unwrap_or_else(|| std::env::var_os("LD_PRELOAD"));
-    if let Some(named) = named.filter(|named| !named.is_empty()) {
-        libraries.push(":");
-        libraries.push(named);
-    }
-    command
-        .env("LD_PRELOAD", libraries)
-        .env(CONTROL, number.to_string());
-    Ok(control)
-}
-
-/// A file in memory whose pages may be mapped as code.
-fn memfd_that_maps(name: &str) -> Result<OwnedFd, Errno> {
-    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
-}
-
 impl Entry {
     fn of(fd: impl AsFd, own: Own) -> io::Result<Self> {
         let stat = fstat(fd)?;
@@ -405,7 +369,8 @@ impl Inner {
     /// The template does not listen: it is dead, or never had the library.
     fn gone(&self, error: Errno) -> ForkError {
         let process = &mut *self.process.borrow_mut();
-        match process.status() {
+        // Its sockets close before it is gone.
+        match process.wait(Instant::now() + DEATH_TIME) {
             Some(status) => ForkError::new(format!("its template has ended with {status}")),
             None => ForkError::host("an answer of the template", error),
         }

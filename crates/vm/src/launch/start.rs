@@ -13,19 +13,22 @@ use super::error::Attempt;
 use super::resources::Made;
 use super::{Launch, LaunchError, arguments};
 use crate::binary::Qemu;
+use crate::blocks::Blocks;
 use crate::machine::{RamBackend, RamRegion};
 use crate::mapping::Mapping;
+use crate::preload;
 use crate::process::{Process, Spawn};
 use crate::vm::{Parts, Vm};
 
 /// How long a VMM that has closed its sockets may take to be gone.
-const DEATH_TIME: Duration = Duration::from_secs(1);
+pub(crate) const DEATH_TIME: Duration = Duration::from_secs(1);
 
 /// How to start a machine; nothing that the machine itself can see.
 #[derive(Clone, Debug)]
 pub struct LaunchOptions {
     pub(crate) deadline: Duration,
     pub(crate) core: bool,
+    pub(crate) blocks: Option<Blocks>,
 }
 
 impl Default for LaunchOptions {
@@ -33,6 +36,7 @@ impl Default for LaunchOptions {
         Self {
             deadline: Duration::from_secs(20),
             core: false,
+            blocks: None,
         }
     }
 }
@@ -49,6 +53,13 @@ impl LaunchOptions {
     #[must_use]
     pub fn core(mut self, core: bool) -> Self {
         self.core = core;
+        self
+    }
+
+    /// Notes there which basic blocks the machine reaches once it is built, and what is forked from it.
+    #[must_use]
+    pub fn blocks(mut self, blocks: &Blocks) -> Self {
+        self.blocks = Some(blocks.clone());
         self
     }
 }
@@ -77,13 +88,18 @@ impl Qemu {
         let prepared = prepare(self, launch, &mut made, Monitor::FromTheStart)
             .map_err(|error| attempt.host("what it needs", error))?;
         attempt.command_line = shell_line(&prepared.command);
+        let mut command = prepared.command;
+        if options.blocks.is_some() {
+            preload::load(&mut command, &mut made, options)
+                .map_err(|error| attempt.host("a preload library", error))?;
+        }
 
         let how = Spawn {
             inherit: &made.inherit,
             core: options.core,
         };
         let mut process =
-            Process::spawn(prepared.command, &how).map_err(|error| attempt.not_executed(error))?;
+            Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
         // The child has them now. Kept open here, its end of the sockets would outlive it.
         made.inherit.clear();
 
