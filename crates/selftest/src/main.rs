@@ -1,6 +1,6 @@
 //! Tests that fail on purpose, each in its own way, and a few that pass beside them.
 //!
-//! `planted [--qemu PATH] PATTERN…` runs those whose name contains a pattern and writes JSON lines.
+//! `planted [--qemu PATH] [--fork] PATTERN…` runs those whose name contains a pattern and writes JSON lines.
 
 mod planted;
 
@@ -18,11 +18,13 @@ fn main() -> ExitCode {
         return status;
     }
     let mut wish = Wish::default();
+    let mut isolation = Isolation::Fresh;
     let mut patterns = Vec::new();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--qemu" => wish.qemu = words.next().map(Into::into),
+            "--fork" => isolation = Isolation::Fork,
             _ => patterns.push(word),
         }
     }
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
-        isolation: Isolation::Fresh,
+        isolation,
         expected: None,
         debug: None,
         keep: false,

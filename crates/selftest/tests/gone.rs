@@ -43,8 +43,34 @@ fn wait_gone(pid: Pid, deadline: Instant) {
     let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left));
 }
 
-fn start(mark: &str, scratch: &Path) -> Child {
+/// How the machines of a run are made.
+#[derive(Clone, Copy)]
+enum How {
+    Fresh,
+    /// Forked from templates: for each worker a process more.
+    Fork,
+}
+
+impl How {
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Fresh => &[],
+            Self::Fork => &["--fork"],
+        }
+    }
+
+    /// The processes of a run on two cores: the runner, and for each worker what it has.
+    fn processes(self) -> usize {
+        match self {
+            Self::Fresh => 5,
+            Self::Fork => 7,
+        }
+    }
+}
+
+fn start(how: How, mark: &str, scratch: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_planted"))
+        .args(how.words())
         .args(["planted::waits", "planted::passes"])
         .env(MARK, mark)
         .env("PLANTED_LOG", scratch.join("log"))
@@ -77,13 +103,18 @@ fn files_in(directory: &Path) -> Vec<String> {
 }
 
 /// Ends a run with `signal`, `rounds` times, at ever different moments, and looks for what is left.
-fn end_many_times(signal: Signal, rounds: u32) {
+fn end_many_times(how: How, signal: Signal, rounds: usize) {
     for round in 0..rounds {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let mark = format!("{}-{}-{round}", std::process::id(), signal.as_raw());
-        let mut runner = start(&mark, scratch.path());
-        // One process is the runner alone, five are two workers with their machines.
-        wait_in_flight(&mut runner, &mark, 1 + (round % 5) as usize);
+        let mark = format!(
+            "{}-{}-{}-{round}",
+            std::process::id(),
+            signal.as_raw(),
+            how.processes()
+        );
+        let mut runner = start(how, &mark, scratch.path());
+        // One process is the runner alone.
+        wait_in_flight(&mut runner, &mark, 1 + round % how.processes());
         let started = marked(&mark);
         let pid = i32::try_from(runner.id())
             .ok()
@@ -115,24 +146,34 @@ fn end_many_times(signal: Signal, rounds: u32) {
 
 #[test]
 fn nothing_is_left_after_sigkill() {
-    end_many_times(Signal::KILL, 200);
+    end_many_times(How::Fresh, Signal::KILL, 200);
+}
+
+#[test]
+fn no_template_and_no_fork_is_left_after_sigkill() {
+    end_many_times(How::Fork, Signal::KILL, 200);
 }
 
 #[test]
 fn nothing_is_left_after_sigint() {
-    end_many_times(Signal::INT, 200);
+    end_many_times(How::Fresh, Signal::INT, 200);
+}
+
+#[test]
+fn no_template_and_no_fork_is_left_after_sigint() {
+    end_many_times(How::Fork, Signal::INT, 50);
 }
 
 #[test]
 fn nothing_is_left_after_sigterm() {
-    end_many_times(Signal::TERM, 20);
+    end_many_times(How::Fresh, Signal::TERM, 20);
 }
 
 #[test]
 fn an_interrupted_run_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let mark = format!("{}-said", std::process::id());
-    let mut runner = start(&mark, scratch.path());
+    let mut runner = start(How::Fresh, &mark, scratch.path());
     wait_in_flight(&mut runner, &mark, 5);
     let pid = i32::try_from(runner.id())
         .ok()
