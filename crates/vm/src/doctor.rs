@@ -4,11 +4,14 @@ use std::env;
 use std::fmt;
 use std::num::NonZero;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::provision::host::{Distribution, in_directories};
 use crate::provision::{self, Installed, Silent, Suite, space};
-use crate::{Arch, Cache, CacheError, Finder, Origin, Qemu, find};
+use crate::{
+    Arch, Cache, CacheError, FindError, Finder, Launch, LaunchOptions, MachineType, Origin, Qemu,
+    find, machine,
+};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +94,11 @@ pub fn findings(cache: &Result<Cache, CacheError>) -> Vec<Finding> {
     let fetching = fetching();
     let possible = fetching.state == State::Good;
     findings.push(fetching);
-    findings.push(run(cache, possible));
+    let used = Finder::new(Arch::X86_64)
+        .allow_network(false)
+        .find(cache, &Silent);
+    findings.push(run(&used, possible));
+    findings.extend(used.ok().map(|qemu| forks(&qemu, &machine::PC)));
     findings
 }
 
@@ -224,15 +231,55 @@ fn fetching() -> Finding {
 }
 
 /// What a bare `jig run` would use.
-fn run(cache: &Cache, possible: bool) -> Finding {
-    let finder = Finder::new(Arch::X86_64).allow_network(false);
-    match finder.find(cache, &Silent) {
+fn run(used: &Result<Qemu, FindError>, possible: bool) -> Finding {
+    match used {
         Ok(qemu) => Finding::new("a run", State::Good, format!("uses {}", qemu.summary())),
         Err(_) if possible => {
             let found = format!("fetches a QEMU from Debian {} first", Suite::sid());
             Finding::new("a run", State::Note, found).advise("`jig setup` does it ahead")
         }
         Err(error) => Finding::new("a run", State::Bad, error.to_string()),
+    }
+}
+
+/// Whether machines of this type can be forked with this QEMU, which is tried.
+///
+/// It is a note where they can't: cases then run in machines started for each.
+pub fn forks(qemu: &Qemu, machine: &'static MachineType) -> Finding {
+    let tried = || {
+        if let Some(reason) = qemu.unforkable() {
+            return Err(reason.to_owned());
+        }
+        let begin = Instant::now();
+        let template = qemu
+            .template(&Launch::new(machine), &LaunchOptions::default())
+            .map_err(|error| format!("its template did not start: {error}"))?;
+        let start = begin.elapsed();
+        let fork = || {
+            template
+                .fork(false)
+                .map_err(|error| error.reason().to_owned())
+        };
+        // The first takes stock of the template as well.
+        fork()?;
+        let begin = Instant::now();
+        fork()?;
+        Ok((begin.elapsed(), start))
+    };
+    match tried() {
+        Ok((fork, start)) => {
+            let millis = |span: Duration| span.as_secs_f64() * 1e3;
+            let found = format!(
+                "a machine is forked in {:.1} ms instead of started in {:.1} ms, tried with `{}`",
+                millis(fork),
+                millis(start),
+                machine.name
+            );
+            Finding::new("forks", State::Good, found)
+        }
+        Err(reason) => Finding::new("forks", State::Note, format!("none: {reason}")).advise(
+            "nothing is lost but time: a machine is started for each case; docs/isolation.md says what a fork needs",
+        ),
     }
 }
 

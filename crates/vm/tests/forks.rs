@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use testjig_vm::{
     Chardev, Device, Drive, ExitStatus, FaultKind, Image, Interface, Launch, LaunchOptions, Netdev,
-    Object, Pin, Template, Vm, machine,
+    Object, Pin, Template, Vm, doctor, machine,
 };
 
 fn template(launch: &Launch) -> Template {
@@ -269,4 +269,19 @@ fn the_forbidden_clock_is_forbidden() {
     let vm = template(&Launch::new(&machine::PC)).fork(true).unwrap();
     let fault = fault_of(|| vm.clock());
     assert!(matches!(fault.kind(), FaultKind::Capability(_)), "{fault}");
+}
+
+#[test]
+fn doctor_tries_and_tells() {
+    let found = doctor::forks(qemu(), &machine::PC);
+    assert_eq!(found.state, doctor::State::Good, "{}", found.found);
+    let mut without = qemu().clone();
+    without.caps.qtest_accel = false;
+    let found = doctor::forks(&without, &machine::PC);
+    assert_eq!(found.state, doctor::State::Note);
+    assert!(found.found.contains("accelerator"), "{}", found.found);
+    without.caps.qtest_accel = true;
+    without.program = "/bin/false".into();
+    let found = doctor::forks(&without, &machine::PC);
+    assert!(found.found.contains("did not start"), "{}", found.found);
 }
