@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{eventually, fault_of, process, qemu};
 use rustix::process::{Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testjig_vm::{
     Chardev, Device, Drive, ExitStatus, FaultKind, Image, Interface, Launch, LaunchOptions, Netdev,
     Object, Pin, Template, Vm, doctor, machine,
@@ -145,6 +145,40 @@ fn stopping_waits_for_the_cpus() {
     assert_eq!(vm.qmp_raw("query-status", Value::Null)["running"], false);
     vm.qmp_raw("cont", Value::Null);
     assert_eq!(vm.qmp_raw("query-status", Value::Null)["running"], true);
+}
+
+#[test]
+fn a_thread_that_starts_in_it_is_its_own() {
+    let template = template(&with_disk());
+    let (one, other) = (fork(&template), fork(&template));
+    one.qmp_raw("object-add", json!({"qom-type": "iothread", "id": "io0"}));
+    one.qmp_raw(
+        "blockdev-add",
+        json!({"driver": "null-co", "node-name": "n", "size": 512}),
+    );
+    let device = json!({"driver": "virtio-blk-pci", "drive": "n", "iothread": "io0", "id": "v"});
+    one.qmp_raw("device_add", device);
+    assert_eq!(one.qmp_raw("query-iothreads", Value::Null)[0]["id"], "io0");
+    let none = other.qmp_raw("query-iothreads", Value::Null);
+    assert_eq!(none, json!([]));
+    assert!(one.stop().is_clean());
+}
+
+#[test]
+fn it_migrates_to_a_started_machine() {
+    let launch = Launch::new(&machine::PC);
+    let target = common::start(&launch.clone().arg("-incoming").arg("tcp:127.0.0.1:0"));
+    let status = target.hmp("info migrate");
+    let mut words = status.split_whitespace();
+    let address = words
+        .find(|word| word.starts_with("tcp:"))
+        .expect("an address");
+    let vm = fork(&template(&launch));
+    vm.outb(0x70, 0x30);
+    vm.outb(0x71, 0x5a);
+    vm.hmp(&format!("migrate -d {address}"));
+    target.wait_event("RESUME", Duration::from_secs(30));
+    assert_eq!(target.inb(0x71), 0x5a);
 }
 
 #[test]
