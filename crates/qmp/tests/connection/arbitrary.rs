@@ -1,16 +1,15 @@
-//! Properties: whatever a peer sends, the client returns in time and does not panic; whatever way it is cut, it is understood.
+//! Properties: whatever a peer sends, the client returns and does not panic; whatever way it is cut, it is understood.
 
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use testjig_qmp::commands::{QueryQmpSchema, QueryStatus};
-use testjig_qmp::{Error, Event, Limits, Qmp};
+use testjig_qmp::{Error, ErrorKind, Event, Limits, Qmp};
 
 use crate::fake::{GREETING, LONG, later};
 
@@ -182,12 +181,12 @@ fn listen_to(pieces: &[Vec<u8>], greets: bool, limits: Limits) -> Result<(), Tes
     theirs.write_all(&said).unwrap();
     theirs.shutdown(Shutdown::Write).unwrap();
 
-    let started = Instant::now();
     let errors = exercise(ours, limits);
-    prop_assert!(
-        started.elapsed() < LONG,
-        "the peer had said all it had to say"
-    );
+    // The peer has said all it had to say: whoever waits for more waits until the deadline.
+    let waited = errors
+        .iter()
+        .find(|error| matches!(error.kind(), ErrorKind::TimedOut { .. }));
+    prop_assert!(waited.is_none(), "{waited:?}");
     let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
     for text in &texts {
         prop_assert!(
