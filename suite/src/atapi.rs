@@ -22,6 +22,8 @@ mod packet;
 mod read;
 mod toc;
 
+use std::sync::LazyLock;
+
 use testjig::prelude::*;
 use testjig::qos::dev::ata::Unit;
 use testjig::qos::dev::atapi::{BLOCK, Cdb, Drive as Cd, Reply, Sense};
@@ -49,7 +51,9 @@ fn block_of(number: u32) -> Vec<u8> {
 
 /// The drive with the usual medium, `cd0`.
 fn loaded(launch: Launch) -> Launch {
-    with_medium(launch, numbered(BLOCKS))
+    // Made once: cases are many.
+    static MEDIUM: LazyLock<Image> = LazyLock::new(|| numbered(BLOCKS));
+    with_medium(launch, MEDIUM.clone())
 }
 
 /// The drive with this medium, `cd0`.

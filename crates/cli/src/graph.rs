@@ -50,7 +50,7 @@ impl Arguments {
             Some(arch) => [arch].into(),
             None => graph.archs(),
         };
-        let qemus = find::remembered(&archs, &graph.launches(), &wish);
+        let qemus = find::remembered(&archs, graph.launches().into_iter(), &wish);
         let mut tree = graph.tree(&Cases::collect(), &qemus);
         if let Some(arch) = self.arch {
             let prefix = format!("{arch}/");

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use testjig::case::{Case, Cases, Decision};
 use testjig::find::{self, Wish};
-use testjig::vm::{Arch, Launch, Suite};
+use testjig::vm::{Arch, Suite};
 
 use crate::fail;
 
@@ -106,8 +106,7 @@ impl Arguments {
             return self.selection.nothing_selected(all);
         }
         let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
-        let launches: Vec<Launch> = cases.iter().map(Case::launch).collect();
-        let qemus = find::remembered(&archs, &launches, &self.wish());
+        let qemus = find::remembered(&archs, cases.iter().map(Case::launch), &self.wish());
         let mut text = String::new();
         for case in &cases {
             let decision = qemus.get(case.arch()).map(|qemu| case.decide(qemu));
@@ -144,10 +143,13 @@ impl Arguments {
             eprintln!("{count} case{}", if count == 1 { "" } else { "s" });
         }
         if !self.json {
-            for arch in archs {
-                if let Err(reason) = qemus.get(arch) {
-                    eprintln!("whether cases on {arch} are skipped is not known: {reason}");
-                }
+            let unknown = archs.iter().filter(|arch| qemus.get(**arch).is_err());
+            let unknown: Vec<&str> = unknown.map(|arch| arch.name()).collect();
+            if !unknown.is_empty() {
+                eprintln!(
+                    "which cases are skipped is not known on {}: no QEMU for it was used yet; `jig doctor` says more",
+                    unknown.join(", ")
+                );
             }
         }
         for misfit in &misfits {

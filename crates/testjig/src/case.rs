@@ -1,6 +1,6 @@
 //! Cases: a test on one path through the graph, with one value of each of its axes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use testjig_vm::{Arch, Launch, Qemu, Vm};
 
@@ -55,8 +55,12 @@ impl Cases {
         let graph = Graph::get();
         let mut by_name = BTreeMap::new();
         let mut misfits = Vec::new();
+        // Many tests are on the same thing.
+        let mut paths: HashMap<NodeType, Vec<Path>> = HashMap::new();
         for test in TESTS {
-            let cases = cases_of(test, graph);
+            let on = (test.on)();
+            let paths = paths.entry(on).or_insert_with(|| graph.paths_to(on));
+            let cases = cases_of(test, graph, paths);
             if let Err(problem) = &cases {
                 misfits.push(misfit(test, problem.clone()));
             }
@@ -85,9 +89,8 @@ fn misfit(test: &TestDef, problem: String) -> Misfit {
     }
 }
 
-fn cases_of(test: &'static TestDef, graph: &Graph) -> Result<Vec<Case>, String> {
+fn cases_of(test: &'static TestDef, graph: &Graph, paths: &[Path]) -> Result<Vec<Case>, String> {
     let on = (test.on)();
-    let paths = graph.paths_to(on);
     if paths.is_empty() {
         return Err(format!(
             "no machine gives {on:?}: register one with `testjig::graph!`"
@@ -111,17 +114,17 @@ fn cases_of(test: &'static TestDef, graph: &Graph) -> Result<Vec<Case>, String> 
     });
     let mut cases = Vec::with_capacity(paths.len() * combinations.len());
     for path in paths {
-        let given: HashSet<NodeType> = graph.nodes(&path).chain(always_given()).collect();
+        let given: HashSet<NodeType> = graph.nodes(path).chain(always_given()).collect();
         for want in test.wants.iter().map(|want| want()) {
             if !given.contains(&want) {
                 return Err(format!(
                     "the parameter of type {want:?} is not on the path {}",
-                    graph.id(&path)
+                    graph.id(path)
                 ));
             }
         }
         for picked in &combinations {
-            let mut name = format!("{}@{}", test.title(), graph.id(&path));
+            let mut name = format!("{}@{}", test.title(), graph.id(path));
             for (axis, &value) in axes.iter().zip(picked) {
                 name.push('/');
                 name.push_str(&axis.labels[value]);

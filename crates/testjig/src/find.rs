@@ -1,13 +1,11 @@
 //! Getting the QEMUs of a run, with a progress bar where that takes a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use testjig_vm::{
-    Arch, Cache, Device, FindError, FindErrorKind, Finder, Launch, Progress, Qemu, Suite,
-};
+use testjig_vm::{Arch, Cache, FindError, FindErrorKind, Finder, Launch, Progress, Qemu, Suite};
 
 use crate::case::Case;
 use crate::embedded;
@@ -54,8 +52,7 @@ pub fn for_cases(cases: &[Case], wish: &Wish) -> Qemus {
     let mut qemus = for_archs(cases.iter().map(Case::arch).collect(), wish);
     // Without a cache there is no QEMU either.
     if let Ok(cache) = Cache::open() {
-        let launches: Vec<Launch> = cases.iter().map(Case::launch).collect();
-        learn(&mut qemus, &launches, &cache);
+        learn(&mut qemus, cases.iter().map(Case::launch), &cache);
     }
     qemus
 }
@@ -109,7 +106,11 @@ fn instead(arch: Arch, wish: &Wish, error: &FindError) -> Result<Qemu, String> {
 }
 
 /// What is known of the QEMUs of these architectures without starting one: as [`for_cases`], from what earlier runs have probed.
-pub fn remembered(archs: &BTreeSet<Arch>, launches: &[Launch], wish: &Wish) -> Qemus {
+pub fn remembered(
+    archs: &BTreeSet<Arch>,
+    launches: impl Iterator<Item = Launch>,
+    wish: &Wish,
+) -> Qemus {
     let mut qemus = Qemus::default();
     let cache = match Cache::open() {
         Ok(cache) => cache.remembered_only(),
@@ -133,17 +134,22 @@ pub fn remembered(archs: &BTreeSet<Arch>, launches: &[Launch], wish: &Wish) -> Q
 }
 
 /// Has the properties known of all devices of which the launches set some.
-fn learn(qemus: &mut Qemus, launches: &[Launch], cache: &Cache) {
+fn learn(qemus: &mut Qemus, launches: impl Iterator<Item = Launch>, cache: &Cache) {
+    // Launches are large, with the images that they have; the names are few.
+    let mut by_arch: BTreeMap<Arch, BTreeSet<String>> = BTreeMap::new();
+    for launch in launches {
+        let devices = launch.devices().iter();
+        let set = devices.filter(|device| device.props().iter().any(|(name, _)| is_property(name)));
+        let known = by_arch.entry(launch.machine().arch).or_default();
+        for device in set {
+            if !known.contains(device.driver()) {
+                known.insert(device.driver().to_owned());
+            }
+        }
+    }
     for qemu in qemus.iter_mut().filter(|qemu| !qemu.is_embedded()) {
-        let own = launches
-            .iter()
-            .filter(|launch| launch.machine().arch == qemu.arch);
-        let devices: BTreeSet<&str> = own
-            .flat_map(Launch::devices)
-            .filter(|device| device.props().iter().any(|(name, _)| is_property(name)))
-            .map(Device::driver)
-            .collect();
-        qemu.learn_properties(devices, cache);
+        let devices = by_arch.remove(&qemu.arch).unwrap_or_default();
+        qemu.learn_properties(devices.iter().map(String::as_str), cache);
     }
 }
 
