@@ -6,6 +6,7 @@ mod compare;
 mod coverage;
 mod devices;
 mod doctor;
+mod fuzz;
 mod graph;
 mod list;
 mod merge;
@@ -49,6 +50,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Drive a machine by hand, a line at a time
     Shell(shell::Arguments),
+    /// Look for what a guest can do to a device and should not be able to
+    Fuzz(fuzz::Arguments),
     /// Fetch a QEMU ahead of need
     Setup(setup::Arguments),
     /// Remove what was fetched and probed
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Mutate(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Shell(arguments) => arguments.run(),
+        Command::Fuzz(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),
     }

@@ -771,7 +771,7 @@ impl Vm {
     }
 
     /// Whether the VMM is gone, or goes in this time.
-    pub(crate) fn has_ended(&self, within: Duration) -> bool {
+    pub fn has_ended(&self, within: Duration) -> bool {
         self.0
             .process
             .borrow_mut()

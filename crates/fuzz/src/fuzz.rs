@@ -1,0 +1,291 @@
+//! [`fuzz`]: workers, what they share, and what they find.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testjig_blocks::{Device, Program};
+use testjig_vm::{LaunchError, Qemu};
+
+use crate::input::Input;
+use crate::target::Target;
+use crate::worker;
+
+/// What to do, and for how long.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long; without end if absent.
+    pub time: Option<Duration>,
+    /// How many machines run at once, at least 1.
+    pub workers: usize,
+    /// Where inputs and findings are kept. What is there from an earlier time is used.
+    pub directory: PathBuf,
+    /// What chance is drawn from.
+    pub seed: u64,
+    /// Whether one finding is enough.
+    pub stop_at_finding: bool,
+}
+
+/// From what is learned which inputs lead somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// Basic blocks of the device's files that are reached for the first time.
+    Blocks,
+    /// Replies that were not seen before; and why not blocks.
+    Replies(String),
+}
+
+/// Something that a guest can do to the device and should not be able to.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What the same bug has in common wherever it is met.
+    pub signature: String,
+    /// The shortest input that was found for it.
+    pub input: Input,
+    /// Where that is kept.
+    pub path: PathBuf,
+    /// Whether it ends so on a machine that was started for it; otherwise it may be a bug of forking.
+    pub is_confirmed: bool,
+}
+
+/// How far it is.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Since the start.
+    pub elapsed: Duration,
+    /// Inputs tried.
+    pub executions: u64,
+    /// Blocks of the device's files that were reached by now.
+    pub reached: BTreeSet<usize>,
+    /// How many there are; 0 if that is not known.
+    pub blocks: usize,
+    /// Inputs that led somewhere.
+    pub corpus: u64,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What is learned from.
+    pub feedback: Feedback,
+    /// Why machines are not forked; `None` if they are.
+    pub unforkable: Option<String>,
+}
+
+/// Why it stopped before its time.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FuzzError {
+    /// The machine did not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// Inputs can't be kept.
+    #[error("failed to keep inputs in {}: {source}; what was found before is there", path.display())]
+    Keep {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The library that chooses inputs failed.
+    #[error("the fuzzer failed: {0}")]
+    Library(String),
+}
+
+impl From<libafl::Error> for FuzzError {
+    fn from(error: libafl::Error) -> Self {
+        Self::Library(error.to_string())
+    }
+}
+
+/// What workers share.
+pub(crate) struct Shared<'a> {
+    pub(crate) qemu: &'a Qemu,
+    pub(crate) target: &'a Target,
+    pub(crate) settings: &'a Settings,
+    /// Places, and which of them are the device's; without it, replies are learned from.
+    pub(crate) watched: Option<Watched>,
+    pub(crate) executions: AtomicU64,
+    pub(crate) corpus: AtomicU64,
+    pub(crate) reached: Mutex<BTreeSet<usize>>,
+    pub(crate) findings: Mutex<Vec<Finding>>,
+    pub(crate) notes: Mutex<Notes>,
+    pub(crate) stop: AtomicBool,
+}
+
+/// What workers say of themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) unforkable: Option<String>,
+    pub(crate) unwatched: Option<String>,
+}
+
+pub(crate) struct Watched {
+    pub(crate) places: Vec<(u64, u8)>,
+    pub(crate) its: BTreeSet<usize>,
+}
+
+impl Shared<'_> {
+    pub(crate) fn corpus_of(&self, worker: usize) -> PathBuf {
+        self.settings
+            .directory
+            .join("corpus")
+            .join(worker.to_string())
+    }
+
+    pub(crate) fn findings_directory(&self) -> PathBuf {
+        self.settings.directory.join("findings")
+    }
+
+    fn status(&self, begin: Instant) -> Status {
+        let notes = lock(&self.notes).clone();
+        let feedback = match (&self.watched, notes.unwatched) {
+            (_, Some(why)) => Feedback::Replies(why),
+            (None, None) => Feedback::Replies("no blocks of its files are known".to_owned()),
+            (Some(_), None) => Feedback::Blocks,
+        };
+        Status {
+            elapsed: begin.elapsed(),
+            executions: self.executions.load(Ordering::Relaxed),
+            reached: lock(&self.reached).clone(),
+            blocks: self.watched.as_ref().map_or(0, |watched| watched.its.len()),
+            corpus: self.corpus.load(Ordering::Relaxed),
+            findings: lock(&self.findings).clone(),
+            feedback,
+            unforkable: notes.unforkable,
+        }
+    }
+}
+
+/// The lock, whether or not a worker panicked with it: what it guards is whole at any time.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Tries inputs until the time is over, `stop` is set, or a worker fails. `watch` is told every half second.
+///
+/// `program` is what is known of the QEMU's program and its functions of the device; without it, replies are learned from.
+///
+/// # Errors
+/// If no machine starts, or inputs can't be kept.
+pub fn fuzz(
+    qemu: &Qemu,
+    target: &Target,
+    program: Option<(&Program, &Device)>,
+    settings: &Settings,
+    stop: &AtomicBool,
+    mut watch: impl FnMut(&Status),
+) -> Result<Status, FuzzError> {
+    let begin = Instant::now();
+    let shared = Shared {
+        qemu,
+        target,
+        settings,
+        watched: program.map(|(program, device)| watched(program, device)),
+        executions: AtomicU64::new(0),
+        corpus: AtomicU64::new(0),
+        reached: Mutex::default(),
+        findings: Mutex::default(),
+        notes: Mutex::default(),
+        stop: AtomicBool::new(false),
+    };
+    let kept = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FuzzError::Keep { path, source }
+    };
+    let findings = shared.findings_directory();
+    fs::create_dir_all(&findings).map_err(kept(&findings))?;
+    let seeds = earlier_inputs(settings).map_err(kept(&settings.directory))?;
+    let end = settings.time.map(|time| begin + time);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..settings.workers.max(1))
+            .map(|number| {
+                let (shared, seeds) = (&shared, &seeds);
+                scope.spawn(move || {
+                    let result = worker::work(shared, number, seeds);
+                    if result.is_err() {
+                        shared.stop.store(true, Ordering::Relaxed);
+                    }
+                    result
+                })
+            })
+            .collect();
+        let mut told = Instant::now();
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(20));
+            let is_over = end.is_some_and(|end| Instant::now() >= end)
+                || stop.load(Ordering::Relaxed)
+                || settings.stop_at_finding && !lock(&shared.findings).is_empty();
+            if is_over {
+                shared.stop.store(true, Ordering::Relaxed);
+            }
+            if told.elapsed() > Duration::from_millis(500) {
+                told = Instant::now();
+                watch(&shared.status(begin));
+            }
+        }
+        for worker in workers {
+            match worker.join() {
+                Ok(result) => result?,
+                Err(_) => return Err(FuzzError::Library("a worker panicked".to_owned())),
+            }
+        }
+        Ok(())
+    })?;
+    let old = settings.directory.join("corpus.old");
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(kept(&old))?;
+    }
+    Ok(shared.status(begin))
+}
+
+fn watched(program: &Program, device: &Device) -> Watched {
+    Watched {
+        places: program
+            .blocks()
+            .iter()
+            .map(|block| (block.address, block.byte))
+            .collect(),
+        its: device
+            .functions
+            .iter()
+            .flat_map(|index| program.functions()[*index].blocks.clone())
+            .collect(),
+    }
+}
+
+/// The inputs of earlier times, which are put aside until they have been tried again.
+fn earlier_inputs(settings: &Settings) -> io::Result<Vec<PathBuf>> {
+    let old = settings.directory.join("corpus.old");
+    let corpus = settings.directory.join("corpus");
+    if corpus.exists() {
+        let mut number = 0;
+        while old.join(number.to_string()).exists() {
+            number += 1;
+        }
+        fs::create_dir_all(&old)?;
+        fs::rename(&corpus, old.join(number.to_string()))?;
+    }
+    fs::create_dir_all(&corpus)?;
+    let mut files = Vec::new();
+    let mut directories = vec![old];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                directories.push(entry.path());
+            } else if !entry.file_name().to_string_lossy().contains('.') {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,240 @@
+//! [`Input`]: what is done to a device, as typed operations that can be mutated.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use testjig_qtest::{Command, Data, Encoding, Nanos, PortWidth, Width};
+
+use crate::target::{Region, Space, Target};
+
+/// How much of the guest's memory inputs use, from the target's [`scratch`](Target::scratch) on: 64 KiB.
+pub(crate) const SCRATCH: u32 = 0x1_0000;
+
+/// Operations, carried out one after the other on a machine that is as it was built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Input {
+    /// In order.
+    pub ops: Vec<Op>,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Op {
+    /// Reads a register.
+    Read(Place, Size),
+    /// Writes a register.
+    Write(Place, Size, Value),
+    /// Writes to guest memory, at this distance in the scratch memory.
+    Store(u32, Size, Value),
+    /// Writes a block to guest memory, at this distance in the scratch memory.
+    Fill(u32, Vec<u8>),
+    /// Moves the virtual clock by nanoseconds.
+    Step(u64),
+}
+
+/// Where a register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Place {
+    /// In a region of the target: its index, and the distance in bytes.
+    Region(u16, u32),
+    /// In the device's PCI configuration space.
+    Config(u8),
+}
+
+/// How wide an access is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Size {
+    /// 1 byte.
+    B,
+    /// 2 bytes.
+    W,
+    /// 4 bytes.
+    L,
+    /// 8 bytes; at a port, 4.
+    Q,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// A number, of which as many bits count as the access is wide.
+    Number(u64),
+    /// The address of scratch memory at this distance.
+    Address(u32),
+    /// The number of the 4 KiB page of scratch memory at this distance.
+    Page(u32),
+}
+
+impl Size {
+    pub(crate) const ALL: [Self; 4] = [Self::B, Self::W, Self::L, Self::Q];
+
+    pub(crate) fn bytes(self) -> u32 {
+        match self {
+            Self::B => 1,
+            Self::W => 2,
+            Self::L => 4,
+            Self::Q => 8,
+        }
+    }
+
+    fn width(self) -> Width {
+        match self {
+            Self::B => Width::B,
+            Self::W => Width::W,
+            Self::L => Width::L,
+            Self::Q => Width::Q,
+        }
+    }
+
+    fn port_width(self) -> PortWidth {
+        match self {
+            Self::B => PortWidth::B,
+            Self::W => PortWidth::W,
+            Self::L | Self::Q => PortWidth::L,
+        }
+    }
+}
+
+impl Value {
+    fn number(self, target: &Target) -> u64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Address(offset) => target.scratch + u64::from(offset % SCRATCH),
+            Self::Page(offset) => (target.scratch + u64::from(offset % SCRATCH)) >> 12,
+        }
+    }
+}
+
+impl Input {
+    /// As commands for the target. An operation on a region or a configuration space that the target lacks is left out.
+    pub fn commands(&self, target: &Target) -> Vec<Command> {
+        let mut commands = Vec::with_capacity(self.ops.len());
+        for op in &self.ops {
+            op.add(target, &mut commands);
+        }
+        commands
+    }
+}
+
+impl Op {
+    fn add(&self, target: &Target, commands: &mut Vec<Command>) {
+        match self {
+            Self::Read(place, size) => access(target, *place, *size, None, commands),
+            Self::Write(place, size, value) => {
+                access(target, *place, *size, Some(value.number(target)), commands);
+            }
+            Self::Store(offset, size, value) => commands.push(Command::Write {
+                width: size.width(),
+                addr: target.scratch + u64::from(offset % SCRATCH),
+                value: value.number(target),
+            }),
+            Self::Fill(offset, bytes) => {
+                if let Ok(data) = Data::new(bytes) {
+                    commands.push(Command::WriteBlock {
+                        addr: target.scratch + u64::from(offset % SCRATCH),
+                        data,
+                        encoding: Encoding::default(),
+                    });
+                }
+            }
+            Self::Step(nanoseconds) => {
+                if let (true, Some(span)) = (target.has_clock, Nanos::new(*nanoseconds)) {
+                    commands.push(Command::ClockStep(Some(span)));
+                }
+            }
+        }
+    }
+}
+
+fn access(
+    target: &Target,
+    place: Place,
+    size: Size,
+    value: Option<u64>,
+    commands: &mut Vec<Command>,
+) {
+    /// [PCI Local Bus 3.0, 3.2.2.3.2] Configuration mechanism #1.
+    const ADDRESS: u16 = 0xcf8;
+    const DATA: u16 = 0xcfc;
+    match place {
+        Place::Region(index, offset) => {
+            let Some(Region {
+                space, start, len, ..
+            }) = target.regions.get(usize::from(index))
+            else {
+                return;
+            };
+            let address = start + u64::from(offset) % len;
+            match (space, value) {
+                (Space::Ports, None) => commands.push(Command::In {
+                    width: size.port_width(),
+                    port: address as u16,
+                }),
+                (Space::Ports, Some(value)) => commands.push(Command::Out {
+                    width: size.port_width(),
+                    port: address as u16,
+                    value: value as u32,
+                }),
+                (Space::Memory, None) => commands.push(Command::Read {
+                    width: size.width(),
+                    addr: address,
+                }),
+                (Space::Memory, Some(value)) => commands.push(Command::Write {
+                    width: size.width(),
+                    addr: address,
+                    value,
+                }),
+            }
+        }
+        Place::Config(offset) => {
+            let Some(function) = target.function else {
+                return;
+            };
+            commands.push(Command::Out {
+                width: PortWidth::L,
+                port: ADDRESS,
+                value: 0x8000_0000 | u32::from(function) << 8 | u32::from(offset & 0xfc),
+            });
+            let port = DATA + u16::from(offset & 3);
+            let width = size.port_width();
+            commands.push(match value {
+                None => Command::In { width, port },
+                Some(value) => Command::Out {
+                    width,
+                    port,
+                    value: value as u32,
+                },
+            });
+        }
+    }
+}
+
+impl libafl::inputs::Input for Input {
+    fn to_file<P: AsRef<Path>>(&self, path: P) -> Result<(), libafl::Error> {
+        let text = serde_json::to_vec(self)
+            .map_err(|error| libafl::Error::serialize(error.to_string()))?;
+        // Whole or not at all: whoever ends this process in between leaves no half of a file.
+        let path = path.as_ref();
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        fs::write(&part, text)
+            .and_then(|()| fs::rename(&part, path))
+            .map_err(|error| {
+                libafl::Error::os_error(error, format!("failed to write {}", path.display()))
+            })
+    }
+
+    fn from_file<P: AsRef<Path>>(path: P) -> Result<Self, libafl::Error> {
+        let read = || -> io::Result<Self> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+        read().map_err(|error| libafl::Error::serialize(error.to_string()))
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} operations", self.ops.len())
+    }
+}
