@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Where inputs and findings are kept [default: fuzz/DEVICE]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Begin with what tests did: a directory with recordings, as `jig run --keep` leaves them (may be repeated)
+    #[arg(long, value_name = "DIR")]
+    seeds: Vec<PathBuf>,
     /// What chance is drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -90,7 +93,7 @@ fn span(text: &str) -> Result<Duration, String> {
 impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         if self.selftest {
-            return self.test_itself();
+            return Self::test_itself();
         }
         let machine = match machine_of(&self.machine) {
             Ok(machine) => machine,
@@ -151,12 +154,28 @@ impl Arguments {
             .dir
             .clone()
             .unwrap_or_else(|| PathBuf::from("fuzz").join(&target.name));
+        let mut beginnings = Vec::new();
+        for seeds in &self.seeds {
+            match testjig_fuzz::seeds(seeds, target) {
+                Ok(more) => beginnings.extend(more),
+                Err(error) => {
+                    return fail(format!(
+                        "failed to read recordings in {}: {error}",
+                        seeds.display()
+                    ));
+                }
+            }
+        }
+        if !self.seeds.is_empty() {
+            eprintln!("{} recordings to begin with", beginnings.len());
+        }
         let settings = Settings {
             time: self.time,
             workers: self
                 .jobs
                 .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
             directory,
+            beginnings,
             seed: self.seed,
             stop_at_finding: self.stop_at_finding,
         };
@@ -168,9 +187,9 @@ impl Arguments {
         }
         let mut line = Line::default();
         let result = fuzz(qemu, target, known, &settings, &stop, |status| {
-            line.show(status)
+            line.show(status);
         });
-        line.end();
+        Line::end();
         let status = match result {
             Ok(status) => status,
             Err(error) => return fail(error),
@@ -189,6 +208,13 @@ impl Arguments {
                 finding.path.display()
             );
         }
+        if status.feedback == Feedback::Blocks {
+            let path = settings.directory.join("coverage.svg");
+            match fs::write(&path, line.plot(status.blocks as u32)) {
+                Ok(()) => println!("blocks over time: {}", path.display()),
+                Err(error) => return fail(format!("failed to write {}: {error}", path.display())),
+            }
+        }
         if let (Some(path), Some((program, device))) = (&self.export_coverage, known) {
             if let Err(error) = fs::write(path, coverage(program, device, &status)) {
                 return fail(format!("failed to write {}: {error}", path.display()));
@@ -198,7 +224,7 @@ impl Arguments {
     }
 
     /// The planted bug is found, or it is said what is broken.
-    fn test_itself(&self) -> ExitCode {
+    fn test_itself() -> ExitCode {
         match find_planted() {
             Ok(said) => {
                 println!("{said}");
@@ -239,6 +265,7 @@ fn find_planted() -> Result<String, String> {
         time: Some(Duration::from_secs(60)),
         workers: 1,
         directory: directory.path().to_owned(),
+        beginnings: Vec::new(),
         seed: 0,
         stop_at_finding: true,
     };
@@ -302,12 +329,12 @@ fn list(qemu: &Qemu) -> ExitCode {
 
 /// How far it is, in one line.
 fn sentence(status: &Status) -> String {
-    let seconds = status.elapsed.as_secs_f64().max(0.001);
+    let milliseconds = (status.elapsed.as_millis() as u64).max(1);
     let mut text = format!(
-        "{:.0} s, {} inputs, {:.0} a second",
-        seconds,
+        "{} s, {} inputs, {} a second",
+        milliseconds / 1000,
         status.executions,
-        status.executions as f64 / seconds
+        status.executions * 1000 / milliseconds
     );
     match &status.feedback {
         Feedback::Blocks => {
@@ -338,10 +365,14 @@ fn sentence(status: &Status) -> String {
 #[derive(Default)]
 struct Line {
     told: Option<Duration>,
+    /// Seconds, and the blocks that were reached by then.
+    reached: Vec<(f64, u32)>,
 }
 
 impl Line {
     fn show(&mut self, status: &Status) {
+        self.reached
+            .push((status.elapsed.as_secs_f64(), status.reached.len() as u32));
         let mut err = io::stderr();
         if err.is_terminal() {
             let _ = write!(err, "\r\x1b[K{}", sentence(status));
@@ -355,10 +386,37 @@ impl Line {
         }
     }
 
-    fn end(&mut self) {
+    fn end() {
         if io::stderr().is_terminal() {
             eprint!("\r\x1b[K");
         }
+    }
+
+    /// Blocks over time, as a picture.
+    fn plot(&self, blocks: u32) -> String {
+        const WIDTH: f64 = 640.0;
+        const HEIGHT: f64 = 240.0;
+        let last = self
+            .reached
+            .last()
+            .map_or(1.0, |(seconds, _)| seconds.max(1.0));
+        let most = f64::from(blocks.max(1));
+        let mut line = String::new();
+        for (seconds, reached) in &self.reached {
+            let x = seconds / last * WIDTH;
+            let y = HEIGHT - f64::from(*reached) / most * HEIGHT;
+            let _ = write!(line, "{x:.1},{y:.1} ");
+        }
+        let reached = self.reached.last().map_or(0, |(_, reached)| *reached);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-10 -30 {} {}\" font-family=\"sans-serif\" font-size=\"14\">\n\
+             <text x=\"0\" y=\"-10\">{reached} of {blocks} blocks in {last:.0} s</text>\n\
+             <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"none\" stroke=\"#999\"/>\n\
+             <polyline points=\"{line}\" fill=\"none\" stroke=\"#06c\" stroke-width=\"2\"/>\n\
+             </svg>\n",
+            WIDTH + 20.0,
+            HEIGHT + 40.0
+        )
     }
 }
 

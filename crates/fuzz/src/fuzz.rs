@@ -25,6 +25,8 @@ pub struct Settings {
     pub workers: usize,
     /// Where inputs and findings are kept. What is there from an earlier time is used.
     pub directory: PathBuf,
+    /// What is tried first: [`seeds`](crate::seeds) of recordings, for instance.
+    pub beginnings: Vec<Input>,
     /// What chance is drawn from.
     pub seed: u64,
     /// Whether one finding is enough.

@@ -12,6 +12,10 @@ use crate::target::{Region, Space, Target};
 
 /// How much of the guest's memory inputs use, from the target's [`scratch`](Target::scratch) on: 64 KiB.
 pub(crate) const SCRATCH: u32 = 0x1_0000;
+/// The furthest that the clock is moved at once, in nanoseconds: 10 s. Timers that fire often make more take long, which is no bug.
+const FURTHEST: u64 = 10_000_000_000;
+/// The most operations of an input.
+pub(crate) const MOST: usize = 400;
 
 /// Operations, carried out one after the other on a machine that is as it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +35,7 @@ pub enum Op {
     Store(u32, Size, Value),
     /// Writes a block to guest memory, at this distance in the scratch memory.
     Fill(u32, Vec<u8>),
-    /// Moves the virtual clock by nanoseconds.
+    /// Moves the virtual clock by nanoseconds, 10 s at most.
     Step(u64),
 }
 
@@ -42,6 +46,10 @@ pub enum Place {
     Region(u16, u32),
     /// In the device's PCI configuration space.
     Config(u8),
+    /// A port of another device, which a recording used.
+    Port(u16),
+    /// An address of another device, which a recording used.
+    Memory(u64),
 }
 
 /// How wide an access is.
@@ -66,6 +74,17 @@ pub enum Value {
     Address(u32),
     /// The number of the 4 KiB page of scratch memory at this distance.
     Page(u32),
+}
+
+impl From<Width> for Size {
+    fn from(width: Width) -> Self {
+        match width {
+            Width::B => Self::B,
+            Width::W => Self::W,
+            Width::L => Self::L,
+            Width::Q => Self::Q,
+        }
+    }
 }
 
 impl Size {
@@ -141,7 +160,9 @@ impl Op {
                 }
             }
             Self::Step(nanoseconds) => {
-                if let (true, Some(span)) = (target.has_clock, Nanos::new(*nanoseconds)) {
+                if let (true, Some(span)) =
+                    (target.has_clock, Nanos::new(FURTHEST.min(*nanoseconds)))
+                {
                     commands.push(Command::ClockStep(Some(span)));
                 }
             }
@@ -168,27 +189,10 @@ fn access(
                 return;
             };
             let address = start + u64::from(offset) % len;
-            match (space, value) {
-                (Space::Ports, None) => commands.push(Command::In {
-                    width: size.port_width(),
-                    port: address as u16,
-                }),
-                (Space::Ports, Some(value)) => commands.push(Command::Out {
-                    width: size.port_width(),
-                    port: address as u16,
-                    value: value as u32,
-                }),
-                (Space::Memory, None) => commands.push(Command::Read {
-                    width: size.width(),
-                    addr: address,
-                }),
-                (Space::Memory, Some(value)) => commands.push(Command::Write {
-                    width: size.width(),
-                    addr: address,
-                    value,
-                }),
-            }
+            commands.push(plain(*space, address, size, value));
         }
+        Place::Port(port) => commands.push(plain(Space::Ports, port.into(), size, value)),
+        Place::Memory(address) => commands.push(plain(Space::Memory, address, size, value)),
         Place::Config(offset) => {
             let Some(function) = target.function else {
                 return;
@@ -209,6 +213,29 @@ fn access(
                 },
             });
         }
+    }
+}
+
+fn plain(space: Space, address: u64, size: Size, value: Option<u64>) -> Command {
+    match (space, value) {
+        (Space::Ports, None) => Command::In {
+            width: size.port_width(),
+            port: address as u16,
+        },
+        (Space::Ports, Some(value)) => Command::Out {
+            width: size.port_width(),
+            port: address as u16,
+            value: value as u32,
+        },
+        (Space::Memory, None) => Command::Read {
+            width: size.width(),
+            addr: address,
+        },
+        (Space::Memory, Some(value)) => Command::Write {
+            width: size.width(),
+            addr: address,
+            value,
+        },
     }
 }
 

@@ -14,10 +14,12 @@ mod input;
 mod machines;
 mod minimise;
 mod mutate;
+mod seeds;
 mod target;
 mod worker;
 
 pub use ending::Ending;
 pub use fuzz::{Feedback, Finding, FuzzError, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
+pub use seeds::seeds;
 pub use target::{Region, Space, Target, TargetError};

@@ -8,11 +8,9 @@ use libafl::state::{HasCorpus, HasRand};
 use libafl_bolts::Named;
 use libafl_bolts::rands::Rand;
 
-use crate::input::{Input, Op, Place, SCRATCH, Size, Value};
+use crate::input::{Input, MOST, Op, Place, SCRATCH, Size, Value};
 use crate::target::Target;
 
-/// The most operations of an input.
-const MOST: usize = 200;
 /// The most bytes of a block.
 const BLOCK: usize = 512;
 
@@ -243,10 +241,11 @@ impl<R: Rand> Draw<'_, R> {
     fn move_place(&mut self, place: &mut Place) {
         let step = [1, 2, 4, 8, 0x10, 0x100][self.below(6)];
         match place {
-            _ if self.is_one_in(3) => *place = self.place(),
+            Place::Region(..) | Place::Config(_) if self.is_one_in(3) => *place = self.place(),
             Place::Region(_, offset) if self.is_one_in(2) => *offset = offset.wrapping_add(step),
             Place::Region(_, offset) => *offset = offset.wrapping_sub(step),
             Place::Config(offset) => *offset = offset.wrapping_add(step as u8),
+            Place::Port(_) | Place::Memory(_) => {}
         }
     }
 

@@ -10,6 +10,8 @@ use testjig_vm::{
     Qemu, Vm,
 };
 
+use crate::input::Place;
+
 /// What is fuzzed.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -150,6 +152,30 @@ impl Target {
                 name: name.to_owned(),
             })
         })
+    }
+
+    /// Whether an address is plain memory of the guest.
+    pub(crate) fn is_memory(&self, address: u64) -> bool {
+        let machine = self.launch.machine();
+        let regions = (machine.ram)(machine.default_memory);
+        regions
+            .iter()
+            .any(|region| (region.base..region.end()).contains(&address))
+    }
+
+    /// What an address is, as inputs name it.
+    pub(crate) fn place(&self, space: Space, address: u64) -> Place {
+        let index = self.regions.iter().position(|region| {
+            region.space == space && (region.start..region.start + region.len).contains(&address)
+        });
+        match (index, space) {
+            (Some(index), _) => {
+                let distance = address - self.regions[index].start;
+                Place::Region(index as u16, distance as u32)
+            }
+            (None, Space::Ports) => Place::Port(address as u16),
+            (None, Space::Memory) => Place::Memory(address),
+        }
     }
 
     /// The device on a machine; `None` if it is not there.

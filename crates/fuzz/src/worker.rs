@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -28,7 +29,7 @@ use testjig_qtest::Reply;
 use testjig_vm::{Blocks, BlocksState};
 
 use crate::ending::Ending;
-use crate::fuzz::{Finding, FuzzError, Shared, lock};
+use crate::fuzz::{Finding, FuzzError, Notes, Shared, lock};
 use crate::input::Input;
 use crate::machines::Machines;
 use crate::minimise::minimise;
@@ -165,50 +166,54 @@ struct Favour;
 
 impl<S: HasCorpus<Input>> TestcaseScore<Input, S> for Favour {
     fn compute(state: &S, testcase: &mut Testcase<Input>) -> Result<f64, libafl::Error> {
-        let len = testcase.load_input(state.corpus())?.ops.len();
-        let age = state.corpus().count() as f64;
-        Ok((1.0 + age) / (4.0 + len as f64))
+        let len = testcase.load_input(state.corpus())?.ops.len() as u32;
+        let age = state.corpus().count() as u32;
+        Ok((1.0 + f64::from(age)) / (4.0 + f64::from(len)))
     }
 }
 
-/// Works until it is told to stop.
-pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Result<(), FuzzError> {
-    let keep = |path: &Path| {
-        let path = path.to_owned();
-        move |source| FuzzError::Keep { path, source }
-    };
-    let corpus_directory = shared.corpus_of(number);
-    fs::create_dir_all(&corpus_directory).map_err(keep(&corpus_directory))?;
+/// What can't be kept where.
+fn keep(path: &Path) -> impl FnOnce(io::Error) -> FuzzError + use<> {
+    let path = path.to_owned();
+    move |source| FuzzError::Keep { path, source }
+}
+
+/// A worker's machines, and the blocks that they reach, if those are watched.
+fn machines<'a>(
+    shared: &'a Shared<'a>,
+    number: usize,
+) -> Result<(Machines<'a>, Option<Blocks>), FuzzError> {
     let blocks = match &shared.watched {
         Some(watched) if shared.qemu.unforkable().is_none() => {
             let path = shared.settings.directory.join(format!("blocks.{number}"));
             let _ = fs::remove_file(&path);
             let blocks = Blocks::create(&path, &watched.places).map_err(keep(&path))?;
-            // Only this worker and its machines need it.
+            // Only this worker and its machines need it, and they have it open.
             fs::remove_file(&path).map_err(keep(&path))?;
             Some(blocks)
         }
         _ => None,
     };
     let machines = Machines::new(shared.qemu, shared.target, blocks.as_ref())?;
-    {
-        let mut notes = lock(&shared.notes);
-        notes.unforkable.clone_from(&machines.unforkable);
-        notes.unwatched = match blocks.as_ref().map(Blocks::state) {
-            Some(BlocksState::Armed) => None,
-            Some(BlocksState::OtherProgram) => {
-                Some("the program is another than the file".to_owned())
-            }
-            Some(BlocksState::ReadOnly) => Some("the system lets no code be written".to_owned()),
-            Some(BlocksState::Idle) | None => {
-                Some("this QEMU's blocks can't be watched".to_owned())
-            }
-        };
-        if shared.watched.is_none() {
-            notes.unwatched = Some("no description of its type is in the program".to_owned());
-        }
-    }
-    let blocks = blocks.filter(|blocks| blocks.state() == BlocksState::Armed);
+    let unwatched = match blocks.as_ref().map(Blocks::state) {
+        _ if shared.watched.is_none() => Some("no description of its type is in the program"),
+        Some(BlocksState::Armed) => None,
+        Some(BlocksState::OtherProgram) => Some("the program is another than the file"),
+        Some(BlocksState::ReadOnly) => Some("the system lets no code be written"),
+        Some(BlocksState::Idle) | None => Some("this QEMU's blocks can't be watched"),
+    };
+    *lock(&shared.notes) = Notes {
+        unforkable: machines.unforkable.clone(),
+        unwatched: unwatched.map(ToOwned::to_owned),
+    };
+    Ok((machines, blocks.filter(|_| unwatched.is_none())))
+}
+
+/// Works until it is told to stop.
+pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Result<(), FuzzError> {
+    let corpus_directory = shared.corpus_of(number);
+    fs::create_dir_all(&corpus_directory).map_err(keep(&corpus_directory))?;
+    let (machines, blocks) = machines(shared, number)?;
     let machines = Rc::new(RefCell::new(machines));
     let last = Rc::new(RefCell::new(Last::default()));
     let mut trial = Trial {
@@ -238,16 +243,16 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     let mut fuzzer = StdFuzzer::new(scheduler, news, objective);
 
     // What earlier inputs reach, each worker learns for itself.
-    for seed in seeds {
+    let beginnings = shared.settings.beginnings.iter().cloned();
+    let earlier = seeds.iter().filter_map(|seed| Input::from_file(seed).ok());
+    for input in beginnings.chain(earlier) {
         if shared.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if let Ok(input) = Input::from_file(seed) {
-            check(
-                fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input),
-                &last,
-            )?;
-        }
+        check(
+            fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input),
+            &last,
+        )?;
     }
     for _ in 0..BEGINNINGS {
         let mut draw = Draw {
@@ -346,15 +351,10 @@ fn found(
         });
         findings.len() - 1
     };
-    let keep = |input: &Input, is_confirmed: bool| {
-        write_finding(shared, &path, &signature, input, is_confirmed).map_err(|source| {
-            FuzzError::Keep {
-                path: path.clone(),
-                source,
-            }
-        })
+    let write = |input: &Input, is_confirmed: bool| {
+        write_finding(shared, &path, &signature, input, is_confirmed).map_err(keep(&path))
     };
-    keep(&input, false)?;
+    write(&input, false)?;
     let end = Instant::now() + SHORTENING;
     let mut short = minimise(&mut machines.borrow_mut(), input.clone(), &signature, end)?;
     let ends_so = |input: &Input| -> Result<bool, FuzzError> {
@@ -366,7 +366,7 @@ fn found(
         short = input;
         is_confirmed = true;
     }
-    keep(&short, is_confirmed)?;
+    write(&short, is_confirmed)?;
     let finding = &mut lock(&shared.findings)[index];
     finding.input = short;
     finding.is_confirmed = is_confirmed;
@@ -379,7 +379,7 @@ fn write_finding(
     signature: &str,
     input: &Input,
     is_confirmed: bool,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(&serde_json::json!({
         "target": shared.target.name,
         "signature": signature,
