@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -89,16 +90,20 @@ impl Arguments {
             firmware: self.firmware.clone(),
             record,
         };
+        let keen = Keen::default();
         let findings = campaign.run(
             &tree,
-            &|file, binary, limit| judge(&tests[file], binary, limit),
+            &|file, binary, limit| judge(&tests[file], &keen.of(file), binary, limit),
             &|progress| match progress {
                 Progress::Drawn(file, count) => eprintln!("{file}: {count} changes drawn"),
                 Progress::Green(file, time) => eprintln!(
                     "{file}: the tests are green on the unchanged device, {:.1} s",
                     time.as_secs_f64()
                 ),
-                Progress::Tried(finding) => eprintln!("{}", line(finding)),
+                Progress::Tried(finding) => {
+                    keen.learn(finding);
+                    eprintln!("{}", line(finding));
+                }
             },
         );
         findings.map_err(|error| error.to_string())
@@ -126,15 +131,59 @@ impl Arguments {
     }
 }
 
+/// The cases that noticed changes of each file: what noticed one is likely to notice the next, and is run first.
+#[derive(Default)]
+struct Keen(Mutex<BTreeMap<String, Vec<(String, usize)>>>);
+
+impl Keen {
+    /// The most that are worth starting with.
+    const MOST: usize = 30;
+
+    fn learn(&self, finding: &Finding) {
+        // `FAIL name of the case: reason`
+        let told = finding.noticed.as_deref().unwrap_or_default();
+        let Some(case) = told
+            .split(' ')
+            .nth(1)
+            .map(|case| case.trim_end_matches(':'))
+        else {
+            return;
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cases = known.entry(finding.mutant.file.clone()).or_default();
+        match cases.iter_mut().find(|(known, _)| known == case) {
+            Some((_, count)) => *count += 1,
+            None => cases.push((case.to_owned(), 1)),
+        }
+        cases.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    }
+
+    /// The keenest cases for a file, keenest first.
+    fn of(&self, file: &str) -> Vec<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cases = known.get(file).into_iter().flatten();
+        cases
+            .take(Self::MOST)
+            .map(|(case, _)| case.clone())
+            .collect()
+    }
+}
+
 /// Has another process of this program run the tests on a binary.
-fn judge(tests: &[String], binary: &Path, limit: Duration) -> Result<Judgement, Error> {
+fn judge(
+    tests: &[String],
+    first: &[String],
+    binary: &Path,
+    limit: Duration,
+) -> Result<Judgement, Error> {
     let tool = |error: std::io::Error| Error::Tool("jig run".to_owned(), error.to_string());
     let record = tempfile::NamedTempFile::new().map_err(tool)?;
     let mut run = Command::new("/proc/self/exe")
-        .args(["run", "--fail-fast", "--jobs", "1", "--qemu"])
+        .args(["run", "--fail-fast", "--forget", "--jobs", "1", "--qemu"])
         .arg(binary)
         .arg("--json")
         .arg(record.path())
+        .args(first.iter().flat_map(|case| ["--first", case.as_str()]))
         .args(tests)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

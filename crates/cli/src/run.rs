@@ -93,6 +93,12 @@ pub(crate) struct Arguments {
     /// Start no further case after one that did not end well
     #[arg(long)]
     fail_fast: bool,
+    /// Run this case before the others (may be repeated)
+    #[arg(long, value_name = "CASE", hide = true)]
+    first: Vec<String>,
+    /// Keep no record of how the cases ended for later runs
+    #[arg(long, hide = true)]
+    forget: bool,
     /// How many cases run at once [default: as many as there are cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
@@ -195,7 +201,9 @@ impl Arguments {
             let known = |case: &Case| Some((case.name.clone(), history.duration(&case.name)?));
             cases.iter().filter_map(known).collect()
         });
-        reporters.push(Box::new(history));
+        if !self.forget {
+            reporters.push(Box::new(history));
+        }
         let to_stdout = self.reports.to_stdout();
         let plan = Plan {
             qemus: find::for_cases(&cases, &wish),
@@ -249,6 +257,7 @@ impl Arguments {
             rerun: self.rerun(),
             accepted_skips: self.accept_skip.clone(),
             fail_fast: self.fail_fast,
+            first: self.first.clone(),
             isolation: self.isolation.into(),
             expected: None,
             debug,

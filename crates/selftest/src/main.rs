@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        first: Vec::new(),
         isolation,
         expected: None,
         debug: None,

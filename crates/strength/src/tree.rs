@@ -243,7 +243,8 @@ impl Tree {
         let mut words = self.link.iter();
         let program = words.next().expect("a command has a program");
         let mut command = Command::new(program);
-        command.current_dir(&self.build);
+        // Its functions are found by name then, as those of a QEMU with modules are: its machines can be forked.
+        command.current_dir(&self.build).arg("-Wl,--export-dynamic");
         while let Some(word) = words.next() {
             if word == "-o" {
                 words.next();

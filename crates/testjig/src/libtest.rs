@@ -152,6 +152,7 @@ pub fn main() -> ExitCode {
         accepted_skips: Vec::new(),
         timelines: false,
         fail_fast: false,
+        first: Vec::new(),
         isolation: Isolation::Automatic,
         expected: None,
         debug: None,

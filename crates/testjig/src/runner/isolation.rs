@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use testjig_vm::{Arch, Launch, LaunchError, LaunchOptions, Qemu, Template, Vm};
 
 use crate::case::Case;
+use crate::runner::memory;
 use crate::verdict::{Outcome, Verdict};
 
 /// What a run does to keep its cases apart.
@@ -38,7 +39,7 @@ pub(crate) enum How {
 
 /// Fewer cases of one launch are sooner done without a template: it takes as long to start as a machine, a fork a tenth of it.
 const WORTH_A_TEMPLATE: usize = 2;
-/// The most templates of one worker: that of its cases, and those of the launches it came from.
+/// The most templates of one worker: that of its cases, and those of the launches it came from. Where memory is short it is only one.
 const MOST: usize = 3;
 
 /// What a launch is by, for counting and sorting; two that collide are only scheduled worse.
@@ -158,7 +159,8 @@ impl Templates {
         let known = if let Some(index) = index {
             self.known.remove(index)
         } else {
-            let surplus = self.known.len().saturating_sub(MOST - 1);
+            let room = if memory::is_short() { 0 } else { MOST - 1 };
+            let surplus = self.known.len().saturating_sub(room);
             self.known.drain(..surplus);
             Known {
                 arch: qemu.arch,

@@ -5,6 +5,7 @@ mod evidence;
 mod exec;
 mod isolation;
 mod leftovers;
+mod memory;
 mod pool;
 mod protocol;
 mod signals;
@@ -67,8 +68,10 @@ pub struct Plan {
     pub isolation: Isolation,
     /// How long cases took before, by name: those of one launch then go together, longest first. `None` keeps the order of `cases`.
     pub expected: Option<HashMap<String, Duration>>,
-    /// Whether the first case that does not end well is the last that is started.
+    /// Whether the first case that does not end well is the last that is started. The short cases of a launch then go first.
     pub fail_fast: bool,
+    /// Names of cases to run before all others, in this order, unless the order of `cases` is kept.
+    pub first: Vec<String>,
 }
 
 impl Plan {

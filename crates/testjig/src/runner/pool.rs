@@ -21,7 +21,7 @@ use crate::report::Reporter;
 use crate::runner::isolation::{self, How};
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
 use crate::runner::signals::Signals;
-use crate::runner::{Plan, debug, leftovers};
+use crate::runner::{Plan, debug, leftovers, memory};
 use crate::verdict::{Evidence, Outcome, Verdict};
 
 /// How long starting a machine may take before the worker is given up; the launcher's own deadline is shorter and says more.
@@ -96,7 +96,8 @@ pub(super) fn run(
     interrupted
 }
 
-/// The cases in the order in which they are started: those of one launch together, the launch that takes longest first.
+/// The cases in the order in which they are started: those wanted first, then those of one launch together, the launch that takes longest
+/// first.
 fn queue<'a>(plan: &Plan, cases: &[&'a Case]) -> VecDeque<Job<'a>> {
     let keys: Vec<u64> = cases.iter().map(|case| isolation::key(case)).collect();
     let hows = match plan.debug {
@@ -117,8 +118,16 @@ fn queue<'a>(plan: &Plan, cases: &[&'a Case]) -> VecDeque<Job<'a>> {
             *of_launch.entry(job.launch).or_default() += length(job);
         }
         jobs.sort_by_key(|job| {
-            let rank = (of_launch[&job.launch], job.launch, length(job));
-            std::cmp::Reverse(rank)
+            let length = length(job);
+            let length = if plan.fail_fast {
+                Duration::MAX.saturating_sub(length)
+            } else {
+                length
+            };
+            let first = plan.first.iter();
+            let place = first.take_while(|name| **name != job.case.name).count();
+            let rank = (of_launch[&job.launch], job.launch, length);
+            (place, std::cmp::Reverse(rank))
         });
     }
     jobs.into()
@@ -201,7 +210,7 @@ impl<'a> Pool<'a> {
         while !self.queue.is_empty() {
             let idle = match self.workers.iter().position(|worker| worker.busy.is_none()) {
                 Some(index) => index,
-                None if self.workers.len() < self.plan.jobs => {
+                None if self.may_grow() => {
                     self.workers.push(Worker::start(self.plan)?);
                     self.workers.len() - 1
                 }
@@ -249,6 +258,11 @@ impl<'a> Pool<'a> {
             let _ = worker.channel.send(&request);
         }
         Ok(())
+    }
+
+    /// Whether another worker may start: as many as are wanted, and where memory is short one at least.
+    fn may_grow(&self) -> bool {
+        self.workers.len() < self.plan.jobs && (self.workers.is_empty() || !memory::is_short())
     }
 
     /// A case of the launch that the worker has a template of; else one of a launch that no other worker has; else the next.
