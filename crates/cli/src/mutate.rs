@@ -11,6 +11,9 @@ use std::time::Duration;
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tempfile::TempDir;
 use testjig::case::Cases;
 use testjig::records;
 use testjig::report::Record;
@@ -82,7 +85,9 @@ impl Arguments {
             fs::create_dir_all(directory)
                 .map_err(|error| format!("failed to create {}: {error}", directory.display()))?;
         }
+        let work = scratch().map_err(|error| format!("failed to make a directory: {error}"))?;
         let campaign = Campaign {
+            work: work.path().to_owned(),
             files: self.files.clone(),
             count: self.count,
             seed: self.seed,
@@ -130,6 +135,41 @@ impl Arguments {
             })
     }
 }
+
+/// What a scratch directory's name begins with; the process follows.
+const SCRATCH: &str = "testjig-mutate-";
+
+/// A directory that goes with this process, also when a signal asks it to end. What one left that was killed goes now.
+fn scratch() -> std::io::Result<TempDir> {
+    for entry in fs::read_dir(std::env::temp_dir())?.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(SCRATCH));
+        let owner = owner.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let is_there = |owner: u32| Path::new("/proc").join(owner.to_string()).exists();
+        if owner.is_some_and(|owner| !is_there(owner)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let prefix = format!("{SCRATCH}{}-", std::process::id());
+    let work = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let path = work.path().to_owned();
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            for &run in &*RUNS.lock().unwrap_or_else(PoisonError::into_inner) {
+                // Each ends its machines before it ends.
+                let _ = kill_process(run, Signal::INT);
+            }
+            // What is being written just now may come back once.
+            while path.exists() && fs::remove_dir_all(&path).is_err() {}
+            std::process::exit(130);
+        }
+    });
+    Ok(work)
+}
+
+/// The runs that are under way.
+static RUNS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// The cases that noticed changes of each file: what noticed one is likely to notice the next, and is run first.
 #[derive(Default)]
@@ -228,6 +268,18 @@ fn wait(run: &mut Child, limit: Duration) -> std::io::Result<Option<std::process
         .ok()
         .and_then(Pid::from_raw)
         .expect("a child has a positive id");
+    let runs = || RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    runs().push(pid);
+    let ended = wait_for(run, pid, limit);
+    runs().retain(|other| *other != pid);
+    ended
+}
+
+fn wait_for(
+    run: &mut Child,
+    pid: Pid,
+    limit: Duration,
+) -> std::io::Result<Option<std::process::ExitStatus>> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     let ends_within = |time: Duration| -> std::io::Result<bool> {
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];

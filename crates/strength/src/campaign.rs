@@ -51,6 +51,8 @@ pub struct Campaign {
     pub firmware: Vec<PathBuf>,
     /// Where findings are written, a JSON object a line; those that are there already are not tried again.
     pub record: PathBuf,
+    /// An empty directory for what is compiled and linked. Whoever made it removes it.
+    pub work: PathBuf,
 }
 
 /// The longest that the tests may take on an unchanged device.
@@ -84,28 +86,25 @@ impl Campaign {
         judge: &Judge<'_>,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Vec<Finding>, Error> {
-        let work = tempfile::tempdir()
-            .map_err(|error| Error::read(Path::new("a temporary directory"), error))?;
         let mut findings = self.known()?;
         let mut jobs = VecDeque::new();
-        for (nr, file) in self.files.iter().enumerate() {
-            let directory = work.path().join(nr.to_string());
-            let mut picked = pick(tree, file, self.count, self.seed, &directory)?;
+        for (file, picked) in self.files.iter().zip(self.draw(tree)?) {
+            let mut picked = picked;
             progress(Progress::Drawn(file, picked.len()));
             picked.retain(|picked| !findings.iter().any(|known| known.mutant == picked.mutant));
             if picked.is_empty() {
                 continue;
             }
-            let limit = self.clean(tree, file, work.path(), judge)?;
+            let limit = self.clean(tree, file, &self.work, judge)?;
             progress(Progress::Green(file, limit));
             let limit = (limit * 3).max(limit + MARGIN);
             jobs.extend(picked.into_iter().map(|picked| Job { picked, limit }));
         }
-        let tried = self.try_all(tree, jobs, work.path(), judge, progress)?;
+        let tried = self.try_all(tree, jobs, &self.work, judge, progress)?;
         for file in &self.files {
             if tried.iter().any(|finding| finding.mutant.file == *file) {
                 // Tests that broke on the way would have noticed everything since.
-                self.clean(tree, file, work.path(), judge)?;
+                self.clean(tree, file, &self.work, judge)?;
             }
         }
         findings.retain(|known| self.files.contains(&known.mutant.file));
@@ -115,6 +114,31 @@ impl Campaign {
             key(a).cmp(&key(b))
         });
         Ok(findings)
+    }
+
+    /// The changes of each file. One file's are drawn one after the other, since each depends on those before.
+    fn draw(&self, tree: &Tree) -> Result<Vec<Vec<Picked>>, Error> {
+        let files: Vec<(usize, &String)> = self.files.iter().enumerate().collect();
+        let mut drawn = Vec::new();
+        for some in files.chunks(self.jobs.max(1)) {
+            let some: Result<Vec<_>, Error> = std::thread::scope(|scope| {
+                let threads: Vec<_> = some
+                    .iter()
+                    .map(|(nr, file)| {
+                        let directory = self.work.join(nr.to_string());
+                        scope.spawn(move || pick(tree, file, self.count, self.seed, &directory))
+                    })
+                    .collect();
+                let drawn = threads.into_iter().map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                });
+                drawn.collect()
+            });
+            drawn.extend(some?);
+        }
+        Ok(drawn)
     }
 
     /// How long the tests of the unchanged device take.

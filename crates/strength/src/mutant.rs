@@ -88,8 +88,9 @@ const DESCRIBING: [&str; 19] = [
 ];
 
 /// Calls whose absence no guest can see.
-const UNSEEN: [&str; 20] = [
+const UNSEEN: [&str; 21] = [
     "trace_",
+    "DPRINTF",
     "error_",
     "warn_",
     "info_",

@@ -97,6 +97,7 @@ impl Fixture {
             jobs: 2,
             firmware: Vec::new(),
             record: self.build.parent().unwrap().join(record),
+            work: self.build.parent().unwrap().join("work"),
         }
     }
 
