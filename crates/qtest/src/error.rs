@@ -267,7 +267,7 @@ impl fmt::Display for ErrorKind {
                 waiting_for,
                 saw,
             } => {
-                write!(f, "waited {after:?} for {waiting_for}, saw {saw}")
+                write!(f, "waited {after:.1?} for {waiting_for}, saw {saw}")
             }
             Self::Malformed { line, expected } => {
                 write!(f, "the server sent `{line}` instead of {expected}")

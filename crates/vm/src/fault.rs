@@ -139,7 +139,10 @@ impl fmt::Display for Fault {
                 after,
                 activity,
             } => {
-                write!(f, "waited {after:?} for {waiting_for}; the VMM {activity}")
+                write!(
+                    f,
+                    "waited {after:.1?} for {waiting_for}; the VMM {activity}"
+                )
             }
             FaultKind::Deadline {
                 condition,

@@ -63,6 +63,7 @@ impl<W: Write> Reporter for Html<W> {
             "reason": outcome.reason,
             "ms": outcome.duration.as_secs_f64() * 1e3,
             "operations": outcome.operations,
+            "isolation": outcome.isolation,
             "report": report,
             "qemu": outcome.qemu,
             "timeline": outcome.timeline,

@@ -45,6 +45,8 @@ pub fn failure(case: &str, place: &str, outcome: &Outcome, rerun: &str, colour: 
     }
     row(&mut text, "stderr", tail(&evidence.stderr));
     row(&mut text, "printed", tail(&evidence.output));
+    let isolation = (!outcome.isolation.is_empty()).then_some(outcome.isolation.as_str());
+    row(&mut text, "isolation", isolation);
     let _ = writeln!(text, "  {:SUBJECTS$} {rerun} '{case}'", "rerun");
     if let Some(log) = &evidence.log {
         let _ = writeln!(text, "  {:SUBJECTS$} {}", "log", log.display());

@@ -178,7 +178,7 @@ impl Attempt<'_> {
     /// It lives and says nothing.
     pub(crate) fn silent(&self, after: Duration, activity: &str, stderr: String) -> LaunchError {
         let problem = format!(
-            "{} has not answered within {after:?} and {activity}",
+            "{} has not answered within {after:.1?} and {activity}",
             self.qemu.program.display()
         );
         LaunchError(Box::new(Inner {
