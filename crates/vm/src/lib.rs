@@ -73,5 +73,5 @@ pub use machine::{MachineType, RamBackend, RamRegion};
 pub use process::{ExitReport, ExitStatus};
 pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
-pub use template::{ForkError, Template};
+pub use template::{ForkError, Nascent, Template};
 pub use vm::Vm;

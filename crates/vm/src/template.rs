@@ -126,7 +126,19 @@ impl Qemu {
         launch: &Launch,
         options: &LaunchOptions,
     ) -> Result<Template, LaunchError> {
-        Template::start(self, launch, options)
+        self.begin_template(launch, options)?.finish()
+    }
+
+    /// Begins to start a machine to be forked, and does not wait.
+    ///
+    /// # Errors
+    /// If there is nothing to execute, the launch contradicts itself, or the host declines memory or descriptors.
+    pub fn begin_template(
+        &self,
+        launch: &Launch,
+        options: &LaunchOptions,
+    ) -> Result<Nascent, LaunchError> {
+        Nascent::begin(self, launch, options)
     }
 
     /// Why no machine of this QEMU can be forked; `None` if some can, as far as is known without trying.
@@ -143,9 +155,23 @@ impl Qemu {
     }
 }
 
-impl Template {
-    fn start(qemu: &Qemu, launch: &Launch, options: &LaunchOptions) -> Result<Self, LaunchError> {
-        let begin = Instant::now();
+/// A template that starts, ahead of need: [`Qemu::begin_template`]. It goes when it is dropped.
+#[derive(Debug)]
+pub struct Nascent {
+    process: Process,
+    control: OwnedFd,
+    qtest: OwnedFd,
+    files: Vec<Entry>,
+    ram: Option<File>,
+    ends: Vec<OwnedFd>,
+    qemu: Qemu,
+    launch: Launch,
+    options: LaunchOptions,
+    command_line: String,
+}
+
+impl Nascent {
+    fn begin(qemu: &Qemu, launch: &Launch, options: &LaunchOptions) -> Result<Self, LaunchError> {
         let mut attempt = Attempt {
             qemu,
             launch,
@@ -177,7 +203,7 @@ impl Template {
             inherit: &made.inherit,
             core: options.core,
         };
-        let mut process =
+        let process =
             Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
         made.inherit.clear();
         let stderr = Entry::of(process.stderr_pipe(), Own::File)
@@ -189,25 +215,63 @@ impl Template {
             .try_clone()
             .map_err(|error| attempt.host("a descriptor", error))?;
         ends.push(end);
-        first_answer(&attempt, qtest, &mut process, begin, options.deadline)?;
-        // The library says so before QEMU begins, or never.
-        let is_served = readable(&control, Instant::now())
-            && recv(&control, &mut [0; 64], RecvFlags::empty()).is_ok_and(|(len, _)| len > 0);
-        let command_line = attempt.command_line;
-        Ok(Self(Rc::new(Inner {
-            process: process.into(),
+        Ok(Self {
+            process,
             control,
-            is_served,
+            qtest,
             files,
             ram: made.ram.map(|(fd, _)| fd.into()),
-            _ends: ends,
+            ends,
             qemu: qemu.clone(),
             launch: launch.clone(),
             options: options.clone(),
+            command_line: attempt.command_line,
+        })
+    }
+
+    /// What its machines will be made from.
+    pub fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
+    /// The template's process number.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Waits until it answers; the deadline of its options begins now.
+    ///
+    /// # Errors
+    /// As of [`Qemu::launch`].
+    pub fn finish(self) -> Result<Template, LaunchError> {
+        let mut process = self.process;
+        let attempt = Attempt {
+            qemu: &self.qemu,
+            launch: &self.launch,
+            command_line: self.command_line,
+        };
+        let (begin, within) = (Instant::now(), self.options.deadline);
+        first_answer(&attempt, self.qtest, &mut process, begin, within)?;
+        // The library says so before QEMU begins, or never.
+        let is_served = readable(&self.control, Instant::now())
+            && recv(&self.control, &mut [0; 64], RecvFlags::empty()).is_ok_and(|(len, _)| len > 0);
+        let command_line = attempt.command_line;
+        Ok(Template(Rc::new(Inner {
+            process: process.into(),
+            control: self.control,
+            is_served,
+            files: self.files,
+            ram: self.ram,
+            _ends: self.ends,
+            qemu: self.qemu,
+            launch: self.launch,
+            options: self.options,
             command_line,
         })))
     }
+}
 
+impl Template {
     /// What its machines are made from.
     pub fn launch(&self) -> &Launch {
         &self.0.launch

@@ -280,6 +280,22 @@ fn it_dies_with_its_template() {
 }
 
 #[test]
+fn a_template_that_begins_ahead_of_need_serves_or_goes() {
+    let begin = || {
+        qemu()
+            .begin_template(&with_disk(), &LaunchOptions::default())
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let template = begin().finish().unwrap();
+    assert_eq!(&read_sector(&fork(&template), 1)[..10], b"sector one");
+
+    let unused = begin();
+    let pid = unused.pid();
+    drop(unused);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
 fn a_thread_that_would_be_lost_is_a_reason() {
     let launch = Launch::new(&machine::PC).object(Object::new("iothread", "io0"));
     let error = template(&launch).fork(false).expect_err("a refusal");

@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
-use testjig_vm::{Arch, Launch, LaunchError, LaunchOptions, Qemu, Template, Vm};
+use testjig_vm::{Arch, Launch, LaunchError, LaunchOptions, Nascent, Qemu, Template, Vm};
 
 use crate::case::Case;
 use crate::runner::memory;
@@ -112,6 +112,8 @@ pub(super) const FORK: &str = "fork";
 #[derive(Default)]
 pub(super) struct Templates {
     known: Vec<Known>,
+    /// That of the launch which comes next, and of which architecture.
+    next: Option<(Arch, Nascent)>,
 }
 
 struct Known {
@@ -162,11 +164,18 @@ impl Templates {
             let room = if memory::is_short() { 0 } else { MOST - 1 };
             let surplus = self.known.len().saturating_sub(room);
             self.known.drain(..surplus);
+            let begun = self.next.take().filter(|(arch, begun)| {
+                *arch == qemu.arch && begun.launch().is_same_machine(launch)
+            });
+            let begun = match begun {
+                Some((_, begun)) => Ok(begun),
+                None => qemu.begin_template(launch, &LaunchOptions::default()),
+            };
             Known {
                 arch: qemu.arch,
                 launch: launch.clone(),
-                template: qemu
-                    .template(launch, &LaunchOptions::default())
+                template: begun
+                    .and_then(Nascent::finish)
                     .map_err(|_| "its template did not start".to_owned()),
             }
         };
@@ -183,13 +192,26 @@ impl Templates {
         }
     }
 
+    /// Begins with the template of a case that comes later, unless it is there or there is no room for one more.
+    pub(super) fn begin(&mut self, qemu: &Qemu, case: &Case) {
+        let launch = case.launch();
+        let is_known =
+            |known: &Known| known.arch == qemu.arch && known.launch.is_same_machine(&launch);
+        let is_impossible = qemu.unforkable().or_else(|| launch.unforkable()).is_some();
+        if is_impossible || self.known.iter().any(is_known) || memory::is_short() {
+            return;
+        }
+        // If it does not start, whoever needs it is told why.
+        let begun = qemu.begin_template(&launch, &LaunchOptions::default());
+        self.next = begun.ok().map(|begun| (qemu.arch, begun));
+    }
+
     /// The processes that are no leftovers of a test.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.known
-            .iter()
-            .filter_map(|known| known.template.as_ref().ok())
-            .map(Template::pid)
-            .collect()
+        let known = self.known.iter();
+        let known = known.filter_map(|known| known.template.as_ref().ok());
+        let next = self.next.iter().map(|(_, begun)| begun.pid());
+        known.map(Template::pid).chain(next).collect()
     }
 }
 

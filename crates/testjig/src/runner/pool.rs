@@ -158,6 +158,8 @@ struct Worker<'a> {
     output: Option<File>,
     /// The launch that it has a template of.
     launch: Option<u64>,
+    /// The launch of which it makes a template ahead of need.
+    next: Option<u64>,
     busy: Option<Busy<'a>>,
 }
 
@@ -233,9 +235,15 @@ impl<'a> Pool<'a> {
                 .log
                 .as_ref()
                 .map(|log| log.join(case.name.replace("::", "/").replace('@', "/")));
+            if how == How::Fork {
+                let worker = &mut self.workers[idle];
+                worker.launch = Some(launch);
+                worker.next = worker.next.filter(|next| *next != launch);
+            }
             let request = Request {
                 case: case.name.clone(),
                 how,
+                next: self.ahead(idle),
                 deadline,
                 log,
                 debug: self.plan.debug,
@@ -244,9 +252,6 @@ impl<'a> Pool<'a> {
             };
             let since = Instant::now();
             let worker = &mut self.workers[idle];
-            if how == How::Fork {
-                worker.launch = Some(launch);
-            }
             worker.busy = Some(Busy {
                 case,
                 how,
@@ -265,23 +270,49 @@ impl<'a> Pool<'a> {
         self.workers.len() < self.plan.jobs && (self.workers.is_empty() || !memory::is_short())
     }
 
-    /// A case of the launch that the worker has a template of; else one of a launch that no other worker has; else the next.
+    /// A case of the launch that the worker has a template of; else of that which it makes one of; else one of a launch that no other
+    /// worker has; else the next.
     fn next_for(&mut self, worker: usize) -> Option<Job<'a>> {
-        let mine = self.workers[worker].launch;
         if self.plan.expected.is_none() {
             return self.queue.pop_front();
         }
-        let same = self
-            .queue
-            .iter()
-            .position(|job| job.how == How::Fork && Some(job.launch) == mine);
-        let others = same.or_else(|| {
-            self.queue.iter().position(|job| {
-                let is_taken = |worker: &Worker<'_>| worker.launch == Some(job.launch);
-                job.how != How::Fork || !self.workers.iter().any(is_taken)
-            })
-        });
-        self.queue.remove(others.unwrap_or(0))
+        let Worker { launch, next, .. } = self.workers[worker];
+        let found = self
+            .of_launch(launch)
+            .or_else(|| self.of_launch(next))
+            .or_else(|| self.of_others());
+        self.queue.remove(found.unwrap_or(0))
+    }
+
+    /// Where the first case of a launch waits that is to be forked.
+    fn of_launch(&self, launch: Option<u64>) -> Option<usize> {
+        let mut jobs = self.queue.iter();
+        launch.and_then(|launch| jobs.position(|job| job.how == How::Fork && job.launch == launch))
+    }
+
+    /// Where the first case waits that needs no template which a worker has or makes.
+    fn of_others(&self) -> Option<usize> {
+        self.queue.iter().position(|job| {
+            let is_taken =
+                |worker: &Worker<'_>| [worker.launch, worker.next].contains(&Some(job.launch));
+            job.how != How::Fork || !self.workers.iter().any(is_taken)
+        })
+    }
+
+    /// When a worker gets the last case of its launch: a case of the launch that it goes on with, which nobody else takes then.
+    fn ahead(&mut self, worker: usize) -> Option<String> {
+        let Worker { launch, next, .. } = self.workers[worker];
+        let is_settled =
+            self.plan.expected.is_none() || self.plan.debug.is_some() || next.is_some();
+        if is_settled || self.of_launch(launch).is_some() {
+            return None;
+        }
+        let job = &self.queue[self.of_others()?];
+        if job.how != How::Fork {
+            return None;
+        }
+        self.workers[worker].next = Some(job.launch);
+        Some(job.case.name.clone())
     }
 
     fn wait(&self, signals: &Signals) -> io::Result<Ready> {
@@ -454,6 +485,7 @@ impl Worker<'_> {
             channel: Channel::new(ours),
             output,
             launch: None,
+            next: None,
             busy: None,
         };
         worker.channel.send(&Setup {

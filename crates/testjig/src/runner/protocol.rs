@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) case: String,
     /// How its machine is to be made.
     pub(crate) how: How,
+    /// A case of the launch that comes next, if that is to be forked and is another: its template starts meanwhile.
+    pub(crate) next: Option<String>,
     /// How long the test may take once its machine is there.
     pub(crate) deadline: Duration,
     /// Where to record a case that does not pass; the worker makes the directory when it needs it.

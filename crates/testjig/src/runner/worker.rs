@@ -55,6 +55,12 @@ fn serve_runner(runner: &str) -> std::io::Result<()> {
     let mut templates = Templates::default();
     while let Some(request) = channel.receive::<Request>()? {
         let case = &cases[&request.case];
+        let next = request.next.as_ref().and_then(|next| cases.get(next));
+        if let Some((next, qemu)) =
+            next.and_then(|next| Some((next, setup.qemus.get(next.arch()).ok()?)))
+        {
+            templates.begin(qemu, next);
+        }
         let outcome = exec::run(case, &setup, &request, &mut templates, &mut |answer| {
             // A runner that is gone takes this process with it.
             let _ = channel.send(&answer);
