@@ -1,5 +1,7 @@
 //! Which part of the cases a run takes, and in which order.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -71,6 +73,45 @@ impl Partition {
     }
 }
 
+/// The order in which a run starts what it has to do.
+pub(crate) struct Order<'a> {
+    /// How long cases took before, by name.
+    pub(crate) expected: &'a HashMap<String, Duration>,
+    /// Names of those to start before all others, in this order.
+    pub(crate) first: &'a [String],
+    /// Whether the run ends with the first case that does not end well.
+    pub(crate) is_for_the_first_failure: bool,
+}
+
+impl Order<'_> {
+    /// What a case counts that never ran.
+    const USUAL: Duration = Duration::from_millis(10);
+
+    /// Puts cases of one launch together, the launch that takes longest first, and its longest case first: what takes long and comes
+    /// late, all others would wait for. Where only the first failure is wanted, the shortest of a launch comes first.
+    ///
+    /// `facts` are a case's name and what its launch is known by.
+    pub(crate) fn arrange<T>(&self, cases: &mut [T], facts: impl Fn(&T) -> (&str, u64)) {
+        let length = |name: &str| self.expected.get(name).copied().unwrap_or(Self::USUAL);
+        let mut of_launch: HashMap<u64, Duration> = HashMap::new();
+        for case in &*cases {
+            let (name, launch) = facts(case);
+            *of_launch.entry(launch).or_default() += length(name);
+        }
+        cases.sort_by_key(|case| {
+            let (name, launch) = facts(case);
+            let first = self.first.iter();
+            let place = first.take_while(|first| *first != name).count();
+            let length = if self.is_for_the_first_failure {
+                Duration::MAX.saturating_sub(length(name))
+            } else {
+                length(name)
+            };
+            (place, Reverse((of_launch[&launch], launch, length)))
+        });
+    }
+}
+
 /// The cases in an order that looks random and is the same for the same seed.
 pub fn shuffle(cases: &mut [Case], seed: u64) {
     fastrand::Rng::with_seed(seed).shuffle(cases);
@@ -79,6 +120,39 @@ pub fn shuffle(cases: &mut [Case], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Names by launch and milliseconds, as they are arranged: `b` belongs to a launch that takes longer than `a`'s.
+    fn arranged(first: &[&str], is_for_the_first_failure: bool) -> Vec<&'static str> {
+        let known = [("a1", 30), ("b1", 20), ("b2", 50), ("a2", 1)];
+        let expected = known.map(|(name, millis)| (name.to_owned(), Duration::from_millis(millis)));
+        let first: Vec<String> = first.iter().map(|name| (*name).to_owned()).collect();
+        let order = Order {
+            expected: &expected.into(),
+            first: &first,
+            is_for_the_first_failure,
+        };
+        let mut cases = vec!["a1", "b1", "a2", "never ran, of a", "b2"];
+        order.arrange(&mut cases, |name| (name, u64::from(name.contains('a'))));
+        cases
+    }
+
+    #[test]
+    fn a_launch_stays_together_and_what_takes_longest_comes_first() {
+        let expected = ["b2", "b1", "a1", "never ran, of a", "a2"];
+        assert_eq!(arranged(&[], false), expected);
+    }
+
+    #[test]
+    fn who_wants_the_first_failure_begins_with_what_is_short() {
+        let expected = ["b1", "b2", "a2", "never ran, of a", "a1"];
+        assert_eq!(arranged(&[], true), expected);
+    }
+
+    #[test]
+    fn what_is_wanted_first_comes_first() {
+        let expected = ["a2", "b1", "b2", "a1", "never ran, of a"];
+        assert_eq!(arranged(&["a2", "b1", "unknown"], false), expected);
+    }
 
     #[test]
     fn a_partition_names_a_part_that_exists() {

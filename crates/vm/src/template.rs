@@ -203,8 +203,7 @@ impl Nascent {
             inherit: &made.inherit,
             core: options.core,
         };
-        let process =
-            Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
+        let process = Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
         made.inherit.clear();
         let stderr = Entry::of(process.stderr_pipe(), Own::File)
             .map_err(|error| attempt.host("its files", error))?;

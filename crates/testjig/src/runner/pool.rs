@@ -17,6 +17,7 @@ use rustix::process::{
 };
 
 use crate::case::Case;
+use crate::order::Order;
 use crate::report::Reporter;
 use crate::runner::isolation::{self, How};
 use crate::runner::protocol::{Answer, Channel, RUNNER_PID, Request, Setup};
@@ -109,26 +110,12 @@ fn queue<'a>(plan: &Plan, cases: &[&'a Case]) -> VecDeque<Job<'a>> {
         .map(|((case, launch), how)| Job { case, how, launch })
         .collect();
     if let Some(expected) = &plan.expected {
-        let length = |job: &Job<'_>| {
-            let usual = Duration::from_millis(10);
-            expected.get(&job.case.name).copied().unwrap_or(usual)
+        let order = Order {
+            expected,
+            first: &plan.first,
+            is_for_the_first_failure: plan.fail_fast,
         };
-        let mut of_launch: HashMap<u64, Duration> = HashMap::new();
-        for job in &jobs {
-            *of_launch.entry(job.launch).or_default() += length(job);
-        }
-        jobs.sort_by_key(|job| {
-            let length = length(job);
-            let length = if plan.fail_fast {
-                Duration::MAX.saturating_sub(length)
-            } else {
-                length
-            };
-            let first = plan.first.iter();
-            let place = first.take_while(|name| **name != job.case.name).count();
-            let rank = (of_launch[&job.launch], job.launch, length);
-            (place, std::cmp::Reverse(rank))
-        });
+        order.arrange(&mut jobs, |job| (&job.case.name, job.launch));
     }
     jobs.into()
 }
