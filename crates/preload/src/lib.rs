@@ -12,7 +12,7 @@
 //! | eventfds, the epoll instance | replaced by fresh ones (`files`) |
 //! | io_uring | refused to a template; QEMU does without (`threads`) |
 //! | signalfd | nothing to do: whoever reads one gets his own signals |
-//! | threads of CPUs | started again with the same start routine and argument (`threads`) |
+//! | threads of CPUs and `edu` devices | started again with the same start routine and argument (`threads`) |
 //! | worker threads of the block layer | let go as soon as they are idle, so that none lives at a fork (`threads`) |
 //! | the thread of RCU | QEMU's own fork handler starts it again; its queue is empty then (`server`) |
 //! | other threads, descriptors and shared mappings | none: the template declines, and says why |

@@ -29,6 +29,8 @@ struct Slot {
     thread: AtomicUsize,
     /// The condition variable that it waits on.
     waits_on: AtomicUsize,
+    /// The mutex that it lets go while it waits.
+    waits_with: AtomicUsize,
     /// Where its creator keeps its handle.
     handle: AtomicUsize,
     start: AtomicUsize,
@@ -46,6 +48,7 @@ impl Slot {
             state: AtomicU8::new(FREE),
             thread: AtomicUsize::new(0),
             waits_on: AtomicUsize::new(0),
+            waits_with: AtomicUsize::new(0),
             handle: AtomicUsize::new(0),
             start: AtomicUsize::new(0),
             argument: AtomicUsize::new(0),
@@ -66,6 +69,16 @@ impl Slot {
             *byte = known.load(Ordering::Relaxed);
         }
         name
+    }
+
+    /// Whether it waits and has let its mutex go, and does nothing until somebody wakes it.
+    fn is_idle(&self) -> bool {
+        let mutex = self.waits_with.load(Ordering::Relaxed) as *mut c_void;
+        if self.waits_on.load(Ordering::Acquire) == 0 || mutex.is_null() {
+            return false;
+        }
+        // SAFETY: the mutex is one that a living thread has waited with, and is given back at once.
+        unsafe { sys::pthread_mutex_trylock(mutex) == 0 && sys::pthread_mutex_unlock(mutex) == 0 }
     }
 
     fn is_named(&self, start: &[u8]) -> bool {
@@ -231,7 +244,8 @@ pub unsafe extern "C" fn pthread_cond_wait(cond: *mut c_void, mutex: *mut c_void
         None
     };
     if let Some(slot) = slot {
-        slot.waits_on.store(cond as usize, Ordering::Relaxed);
+        slot.waits_with.store(mutex as usize, Ordering::Relaxed);
+        slot.waits_on.store(cond as usize, Ordering::Release);
     }
     // SAFETY: the caller's own arguments.
     let result = unsafe { wait(cond, mutex) };
@@ -348,6 +362,9 @@ pub(crate) fn readiness() -> Readiness {
         let is_restartable = slot.routine.load(Ordering::Relaxed) != 0;
         if slot.is_named(b"worker\0") && is_restartable {
             soon = true;
+        } else if is_restartable && slot.is_named(EDU) {
+            // At work it has what it works on in its registers, and on its way to sleep its mutex; both are over soon.
+            soon |= !slot.is_idle();
         } else if !(is_restartable && (slot.is_named(b"CPU ") || slot.is_named(b"call_rcu\0"))) {
             let name = slot.name();
             let name = CStr::from_bytes_until_nul(&name)
@@ -369,7 +386,10 @@ pub(crate) fn readiness() -> Readiness {
     }
 }
 
-/// In a child, while the big lock is held: brings back the threads of the CPUs.
+/// The thread of the `edu` device: between computations it waits on a condition variable, with nothing locked, as CPUs do.
+const EDU: &[u8] = b"edu\0";
+
+/// In a child, while the big lock is held: brings back the threads of CPUs and `edu` devices.
 pub(crate) fn restart() -> Result<(), Text> {
     for slot in &SLOTS {
         if !slot.is_taken() {
@@ -379,7 +399,7 @@ pub(crate) fn restart() -> Result<(), Text> {
         if cond != 0 {
             renew(cond as *mut c_void);
         }
-        if slot.is_named(b"CPU ") {
+        if slot.is_named(b"CPU ") || slot.is_named(EDU) {
             start_again(slot)?;
         }
     }
@@ -398,7 +418,7 @@ fn renew(cond: *mut c_void) {
 }
 
 fn start_again(slot: &Slot) -> Result<(), Text> {
-    let failed = |what| Text::of(format_args!("failed to start a CPU's thread again: {what}"));
+    let failed = |what| Text::of(format_args!("failed to start a thread again: {what}"));
     let name = slot.name();
     // SAFETY: `malloc` has no conditions; both blocks are written within their size, and QEMU's wrapper frees them.
     let argument = unsafe {

@@ -279,6 +279,31 @@ fn it_dies_with_its_template() {
     assert!(error.to_string().contains("signal 9"), "{error}");
 }
 
+/// [QEMU, docs/specs/edu] A number written to 0x08 becomes its factorial, which a thread computes; bit 0 at 0x20 is set meanwhile.
+#[test]
+fn the_thread_of_an_edu_computes_in_each() {
+    const BASE: u64 = 0xfe00_0000;
+    let launch = Launch::new(&machine::PC).device(Device::new("edu").prop("addr", "4"));
+    let template = template(&launch);
+    let forks: Vec<Vm> = (0..4).map(|_| fork(&template)).collect();
+    for (vm, number) in forks.iter().zip(3..) {
+        let config = |register: u32, value: u32| {
+            vm.outl(0xcf8, 1 << 31 | 4 << 11 | register);
+            vm.outl(0xcfc, value);
+        };
+        config(0x10, BASE as u32);
+        config(4, 2);
+        vm.writel(BASE + 8, number);
+    }
+    for (vm, factorial) in forks.into_iter().zip([6, 24, 120, 720]) {
+        eventually("the end of the computation", || {
+            vm.readl(BASE + 0x20) & 1 == 0
+        });
+        assert_eq!(vm.readl(BASE + 8), factorial);
+        assert!(vm.stop().is_clean());
+    }
+}
+
 #[test]
 fn a_template_that_begins_ahead_of_need_serves_or_goes() {
     let begin = || {
