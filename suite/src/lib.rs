@@ -16,5 +16,6 @@ mod rtc;
 mod virtio_blk;
 mod virtio_ccw;
 mod virtio_mmio;
+mod virtio_net;
 mod virtio_rng;
 mod virtio_scsi;

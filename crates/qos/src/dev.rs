@@ -12,5 +12,6 @@ pub mod m48t59;
 pub mod mc146818;
 pub mod piix_ide;
 pub mod virtio_blk;
+pub mod virtio_net;
 pub mod virtio_rng;
 pub mod virtio_scsi;
