@@ -134,6 +134,11 @@ pub(crate) trait Device: AsAny + 'static {
         let _ = board;
     }
 
+    /// The DMA controllers' registers have been written.
+    fn dma_changed(&mut self, board: &mut Board) {
+        let _ = board;
+    }
+
     /// The machine's reset.
     fn reset(&mut self, board: &mut Board) {
         let _ = board;

@@ -4,13 +4,10 @@
 //! no test could tell.
 
 pub(crate) mod ata;
-#[expect(
-    dead_code,
-    reason = "the disk controllers that use it are being written"
-)]
 pub(crate) mod dma;
 pub(crate) mod fw_cfg;
 pub(crate) mod i440fx;
+pub(crate) mod i82078;
 pub(crate) mod ioapic;
 pub(crate) mod ivshmem;
 pub(crate) mod mc146818;

@@ -118,6 +118,12 @@ impl Machine {
     /// What an access may have set off.
     #[inline]
     fn settle(&mut self) {
+        if self.board.dma.changed {
+            self.board.dma.changed = false;
+            for slot in &mut self.slots {
+                slot.device.dma_changed(&mut self.board);
+            }
+        }
         if self.board.reset {
             self.reset_devices(true);
         }

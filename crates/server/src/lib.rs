@@ -8,10 +8,15 @@
 //! * Over a socket, an inherited descriptor or standard input and output: [`serve`].
 //! * In an event loop of one's own: [`Server::receive`] takes bytes, [`Connection::output`] has them.
 //!
+//! Where there is no VMM yet, a [`Workbench`] holds single devices; with the features `vm-device`, `vm-superio` and `vm-memory` it takes
+//! those of the rust-vmm crates as they are.
+//!
 //! [`qmp`] is the monitor's side: what clients ask a QEMU before and besides qtest.
 //!
 //! No input makes the server panic, and none takes memory without bound.
 
+#[cfg(any(feature = "vm-device", feature = "vm-superio", feature = "vm-memory"))]
+mod adapters;
 mod connection;
 mod in_process;
 mod log;
@@ -21,9 +26,11 @@ pub mod serve;
 mod server;
 mod tolerant;
 mod vmm;
+mod workbench;
 
 pub use connection::{Connection, Limits};
 pub use in_process::InProcess;
 pub use log::{Log, Tag, TextLog};
 pub use server::Server;
 pub use vmm::{Clock, Interrupts, Lines, Memory, Ports, Refusal, Vmm};
+pub use workbench::{ByteDevice, Pulse, Workbench};

@@ -1,5 +1,6 @@
 //! [`Channel`]: where a character device, a monitor or the qtest server is connected.
 
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -22,6 +23,9 @@ impl Channel {
         if let Some(rest) = text.strip_prefix("unix:") {
             return Self::unix(&Options::parse(rest, "path"));
         }
+        if let Some(rest) = text.strip_prefix("tcp:") {
+            return Self::tcp(&Options::parse(rest, "address"));
+        }
         let mut options = Options::parse(text, "backend");
         let kind = options.take("backend").unwrap_or_default();
         Self::of_kind(&kind, &options)
@@ -42,6 +46,23 @@ impl Channel {
             "null" | "ringbuf" | "none" => Ok(Self::Null),
             _ => Err(format!("character device '{kind}': {}", super::NOT_HERE)),
         }
+    }
+
+    /// A connection over TCP: the machine calls, or waits to be called once.
+    fn tcp(options: &Options) -> Result<Self, String> {
+        let address = options.get("address").ok_or("an address is missing")?;
+        let stream = if options.flag("server")? == Some(true) {
+            let listener = TcpListener::bind(address)
+                .map_err(|error| format!("Failed to bind socket to {address}: {error}"))?;
+            listener.accept().map(|(stream, _)| stream)
+        } else {
+            TcpStream::connect(address)
+        };
+        let stream =
+            stream.map_err(|error| format!("Failed to connect to '{address}': {error}"))?;
+        // A request is a line, and nothing follows it until it is answered.
+        let _ = stream.set_nodelay(true);
+        Ok(Self::Connected(Endpoint::socket(stream)))
     }
 
     fn unix(options: &Options) -> Result<Self, String> {

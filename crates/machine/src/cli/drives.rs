@@ -93,6 +93,11 @@ impl Drives {
         if let Some(format) = options.get("format").filter(|format| *format != "raw") {
             return Err(format!("format '{format}': {NOT_HERE}"));
         }
+        for policy in ["werror", "rerror"] {
+            if let Some(value) = options.get(policy).filter(|value| *value != "report") {
+                return Err(format!("{policy}={value}: {NOT_HERE}"));
+            }
+        }
         if options.get("media") == Some("cdrom") {
             return Err(format!("a CD-ROM drive: {NOT_HERE}"));
         }

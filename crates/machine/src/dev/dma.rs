@@ -29,6 +29,8 @@ struct Chip {
 /// Both controllers.
 pub(crate) struct Dma8237 {
     chips: [Chip; 2],
+    /// A register was written: a device that waits may be served now.
+    pub(crate) changed: bool,
 }
 
 impl Default for Dma8237 {
@@ -38,7 +40,10 @@ impl Default for Dma8237 {
             mask: 0x0f,
             ..Chip::default()
         };
-        Self { chips: [chip; 2] }
+        Self {
+            chips: [chip; 2],
+            changed: false,
+        }
     }
 }
 
@@ -68,6 +73,13 @@ impl Dma8237 {
             2 => Direction::FromMemory,
             _ => Direction::Verify,
         })
+    }
+
+    /// A device asserts or releases its request.
+    pub(crate) fn request(&mut self, channel: usize, level: bool) {
+        let bit = 0x10 << (channel % 4);
+        let status = &mut self.chips[channel / 4].status;
+        *status = if level { *status | bit } else { *status & !bit };
     }
 
     /// Bytes that a channel still expects.
@@ -244,6 +256,7 @@ impl Device for Registers {
     }
 
     fn write8(&mut self, board: &mut Board, region: u8, offset: u16, value: u8) {
+        board.dma.changed = true;
         match region {
             0 => board.dma.chips[0].write(offset, value),
             1 => board.dma.chips[1].write(offset / 2, value),

@@ -178,8 +178,8 @@ impl Channel {
     }
 
     /// Runs the descriptor table (SFF-8038i §3): entries of address and length, the last with bit 31 of its second dword set.
-    fn run_bus_master(&mut self, board: &mut Board) {
-        if self.command & START == 0 {
+    fn run_bus_master(&mut self, board: &mut Board, allowed: bool) {
+        if self.command & START == 0 || !allowed {
             return;
         }
         let to_memory = self.command & TO_MEMORY != 0;
@@ -251,13 +251,13 @@ impl Channel {
         }
     }
 
-    fn write_bus_master(&mut self, board: &mut Board, offset: u16, value: u8) {
+    fn write_bus_master(&mut self, board: &mut Board, offset: u16, value: u8, allowed: bool) {
         match offset {
             0 => {
                 let before = std::mem::replace(&mut self.command, value & (START | TO_MEMORY));
                 if value & START != 0 && before & START == 0 {
                     self.status |= ACTIVE;
-                    self.run_bus_master(board);
+                    self.run_bus_master(board, allowed);
                 } else if value & START == 0 {
                     self.status &= !ACTIVE;
                 }
@@ -331,6 +331,8 @@ impl Device for Piix3Ide {
 
     fn port_write(&mut self, board: &mut Board, region: u8, offset: u16, data: &[u8]) {
         let number = usize::from(region & 1);
+        // PCI 2.1 §6.2.2: without the bus master bit the function starts no cycles.
+        let allowed = self.config.is_bus_master();
         match region & !1 {
             COMMAND if offset == 0 => {
                 if let Some(drive) = self.channels[number].drive() {
@@ -347,13 +349,13 @@ impl Device for Piix3Ide {
                     }
                     channel.write(at, *byte);
                 }
-                channel.run_bus_master(board);
+                channel.run_bus_master(board, allowed);
             }
             CONTROL => self.channels[number].write_control(data[0]),
             _ => {
                 for (at, byte) in (offset..).zip(data) {
                     let channel = &mut self.channels[usize::from((at / 8) & 1)];
-                    channel.write_bus_master(board, at % 8, *byte);
+                    channel.write_bus_master(board, at % 8, *byte, allowed);
                 }
             }
         }

@@ -5,6 +5,7 @@ use crate::cli::{Config, DeviceOptions};
 use crate::dev::ata::geometry::{self, Chs, Translation};
 use crate::dev::ata::{Drive, DriveOptions};
 use crate::dev::fw_cfg::FwCfg;
+use crate::dev::i82078::{FloppyDrive, I82078, Kind};
 use crate::dev::mc146818::Mc146818;
 use crate::dev::piix3_ide::Piix3Ide;
 
@@ -98,6 +99,76 @@ impl Machine {
             device,
             format!("/pci@i0cf8/ide@1,1/drive@{bus}/disk@{unit}"),
         )
+    }
+
+    /// `-device floppy`.
+    pub(super) fn plug_floppy(
+        &mut self,
+        config: &Config,
+        device: &DeviceOptions,
+    ) -> Result<(), String> {
+        device.only(&[&["unit", "drive-type"], COMMON].concat())?;
+        let disk = match device.get("drive") {
+            Some(node) => Some(config.drives.disk(node)?),
+            None => None,
+        };
+        let kind = Kind::parse(device.get("drive-type").unwrap_or("auto"))?;
+        let controller = self.find::<I82078>().ok_or("no floppy bus")?;
+        let unit = match device.number("unit")? {
+            Some(unit @ 0..=1) => unit as usize,
+            Some(unit) => {
+                return Err(format!(
+                    "Can't create floppy unit {unit}, bus supports only 2 units"
+                ));
+            }
+            None => controller
+                .free_unit()
+                .ok_or("Can't create floppy unit 2, bus supports only 2 units")?,
+        };
+        if !controller.attach(unit, FloppyDrive::new(device.id.clone(), kind, disk)) {
+            return Err(format!("Floppy unit {unit} is in use"));
+        }
+        self.bootable(device, format!("/pci@i0cf8/isa@1/fdc@03f0/floppy@{unit}"))
+    }
+
+    /// CMOS RAM 10h: the drives' types, the first in the high nibble; 14h: bit 0 if there are any, bits 7:6 one less than their number.
+    pub(super) fn tell_floppies(&mut self) {
+        let kinds = self.find::<I82078>().map(|controller| controller.kinds());
+        let [first, second] = kinds.unwrap_or_default();
+        let code = |kind: Option<Kind>| kind.map_or(0, |kind| kind as u8);
+        let count = u8::from(first.is_some()) + u8::from(second.is_some());
+        let equipment = match count {
+            0 => 0,
+            count => 1 | (count - 1) << 6,
+        };
+        if let Some(clock) = self.find::<Mc146818>() {
+            clock.put(0x10, code(first) << 4 | code(second));
+            clock.put(0x14, 0x06 | equipment);
+        }
+    }
+
+    /// Takes a disk out of a drive, or puts one in.
+    pub(super) fn change_medium(&mut self, id: &str, node: Option<&str>) -> Result<(), String> {
+        let disk = match node {
+            None => None,
+            Some(node) => {
+                let disk = self.disks.get(node);
+                let disk =
+                    disk.ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?;
+                Some(disk.try_clone().map_err(|error| error.to_string())?)
+            }
+        };
+        let controller = self.find::<I82078>();
+        let drive = controller.and_then(|controller| controller.unit(id));
+        let drive = drive.ok_or_else(|| format!("Device '{id}' not found"))?;
+        match disk {
+            None => drive.remove(),
+            Some(_) if drive.has_disk() => {
+                return Err(format!("There already is a medium in device '{id}'"));
+            }
+            Some(disk) => drive.insert(disk),
+        }
+        Ok(())
     }
 
     /// Keeps what the firmware is told of a disk.

@@ -6,15 +6,18 @@ use testjig_server::qmp::{About, Event, MachineInfo, Manage, PropertyInfo, QmpEr
 use super::{Machine, Slot};
 use crate::cli::NOT_HERE;
 use crate::dev::fw_cfg::{FwCfg, key};
+use crate::dev::i82078::I82078;
 use crate::dev::piix4_pm::Piix4Pm;
 
 /// What `-device` takes and the machine is made of.
 pub const DEVICES: &[&str] = &[
+    "floppy",
     "fw_cfg_io",
     "ide-hd",
     "i440FX",
     "i440FX-pcihost",
     "ioapic",
+    "isa-fdc",
     "isa-i8259",
     "isa-pit",
     "ivshmem-plain",
@@ -33,6 +36,17 @@ pub const MACHINES: &[&str] = &["pc", "none"];
 pub const VERSION: (u64, u64, u64) = (11, 1, 0);
 
 impl Machine {
+    /// A property of a floppy drive, which is a device of its own to QOM.
+    fn floppy_property(&mut self, path: &str, name: &str) -> Option<Value> {
+        let id = path.strip_prefix("/machine/peripheral/")?;
+        let drive = self.find::<I82078>()?.unit(id)?;
+        match name {
+            "drive-type" => Some(json!(drive.kind.name())),
+            "type" => Some(json!("floppy")),
+            _ => None,
+        }
+    }
+
     /// A processor more. None runs; the firmware is told their number.
     fn plug_cpu(&mut self) -> Result<(), QmpError> {
         if self.cpus.0 >= self.cpus.1 {
@@ -157,6 +171,9 @@ impl Manage for Machine {
         if (path, name) == ("/machine", "type") {
             return Ok(json!("pc-machine"));
         }
+        if let Some(value) = self.floppy_property(path, name) {
+            return Ok(value);
+        }
         let slot = self
             .at_path(path)
             .ok_or_else(|| QmpError::device_not_found(path))?;
@@ -223,12 +240,32 @@ impl Manage for Machine {
     }
 
     fn commands(&self) -> Vec<String> {
-        vec!["block_resize".into()]
+        [
+            "block_resize",
+            "blockdev-insert-medium",
+            "blockdev-remove-medium",
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 
     fn execute(&mut self, name: &str, arguments: &Map<String, Value>) -> Result<Value, QmpError> {
-        if name != "block_resize" {
-            return Err(QmpError::command_not_found(name));
+        let text = |key: &str| arguments.get(key).and_then(Value::as_str);
+        match name {
+            "block_resize" => {}
+            "blockdev-insert-medium" | "blockdev-remove-medium" => {
+                let id =
+                    text("id").ok_or_else(|| QmpError::generic("Parameter 'id' is missing"))?;
+                let node = match name {
+                    "blockdev-remove-medium" => None,
+                    _ => Some(text("node-name").unwrap_or_default()),
+                };
+                return self
+                    .change_medium(id, node)
+                    .map(|()| json!({}))
+                    .map_err(QmpError::generic);
+            }
+            _ => return Err(QmpError::command_not_found(name)),
         }
         let node = arguments
             .get("node-name")

@@ -56,6 +56,7 @@ impl Machine {
             machine.add(dev::pit::Pit::new(), None);
         }
         machine.add(clock(config, below_4g), None);
+        machine.add(dev::i82078::I82078::new(), None);
         let mut fw_cfg = FwCfg::new(config.fw_cfg_dma);
         fill_fw_cfg(&mut fw_cfg, config, below_4g)?;
         machine.add(fw_cfg, None);
@@ -70,6 +71,7 @@ impl Machine {
                 .plug(config, device)
                 .map_err(|error| format!("-device {}: {error}", device.text))?;
         }
+        machine.tell_floppies();
         machine.disks = std::mem::take(&mut config.drives).into_disks();
         // Last: whatever else decodes its addresses hides it.
         machine.add(dev::rom::Rom, None);
@@ -125,6 +127,7 @@ impl Machine {
                 let devfn = self.slot_for(device)?;
                 self.add(dev::ivshmem::Ivshmem::new(devfn, size), id);
             }
+            "floppy" => self.plug_floppy(config, device)?,
             "ide-hd" => self.plug_ide(config, device)?,
             "pci-testdev" => {
                 device.only(&["membar"])?;
@@ -206,8 +209,6 @@ fn clock(config: &Config, below_4g: u64) -> Mc146818 {
     // What QEMU and Bochs keep there: processors besides the first, and boot from the hard disk.
     clock.put(0x5f, (config.cpus - 1) as u8);
     clock.put(0x3d, 0x02);
-    // Equipment: a coprocessor, a mouse port.
-    clock.put(0x14, 0x06);
     clock
 }
 

@@ -276,9 +276,6 @@ impl Drive {
         let Some(rest) = self.rest(task, 1) else {
             return Next::NotFound;
         };
-        if !self.disk.holds(rest.lba, rest.sectors) {
-            return Next::NotFound;
-        }
         self.request(DmaRequest {
             task,
             lba: rest.lba,
@@ -292,7 +289,7 @@ impl Drive {
         self.request(DmaRequest {
             task: Task::of48(),
             lba: 0,
-            sectors: self.count(Task::of48()),
+            sectors: self.count(Task::of28()),
             kind: DmaKind::Trim,
         })
     }
@@ -336,10 +333,10 @@ impl Drive {
             self.registers.count.set(0);
         }
         self.registers.error &= !IDNF;
-        self.end_of(if done.is_ok() {
-            Next::Done
-        } else {
-            Next::Aborted
+        self.end_of(match (done, request.kind) {
+            (Ok(()), _) => Next::Done,
+            (Err(_), DmaKind::Trim) => Next::Aborted,
+            (Err(_), _) => Next::NotFound,
         });
         true
     }
