@@ -1,6 +1,7 @@
 //! Virtqueues on a real device: what setting one up costs, and that both layouts carry requests round after round.
 
 use testjig_qos::dev::virtio_blk::{Kind, Request, SECTOR, Status, VirtioBlk};
+use testjig_qos::mem::GuestAlloc;
 use testjig_qos::pci::Pci;
 use testjig_qos::virtio::{Layout, MmioSlots, PciTransport, Virtio};
 use testjig_vm::{
@@ -114,4 +115,31 @@ fn indices_wrap_as_often_as_need_be() {
         }
         assert_eq!(queue.free_descriptors(), 256, "{layout:?}");
     }
+}
+
+/// A device looks for a further buffer after the one that the driver has seen used, be the ring dropped or not.
+#[test]
+fn a_dropped_ring_stays_until_the_machine_has_answered() {
+    let vm = start(&machine::Q35, "virtio-blk-pci");
+    let disk = VirtioBlk::new(on_pci(&vm)).start(Layout::Split);
+    vm.sync();
+    let ring = disk.queue().raw().split().avail_event();
+    let was: u16 = vm.ram().read_le(ring);
+    drop(disk);
+    let alloc = GuestAlloc::of(&vm);
+    drop(alloc.buf(16));
+    assert_eq!(vm.ram().read_le::<u16>(ring), was);
+    vm.readb(ring);
+    drop(alloc.buf(16));
+    assert_ne!(vm.ram().read_le::<u16>(ring), was);
+}
+
+#[test]
+fn a_dropped_ring_is_looked_at_at_the_end() {
+    let vm = start(&machine::Q35, "virtio-blk-pci");
+    let disk = VirtioBlk::new(on_pci(&vm)).start(Layout::Split);
+    let ring = disk.queue().raw().split().avail_event();
+    drop(disk);
+    assert_eq!(GuestAlloc::faults(&vm), []);
+    assert_eq!(vm.ram().read_le::<u16>(ring), 0xdddd);
 }

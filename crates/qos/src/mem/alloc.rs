@@ -71,6 +71,7 @@ impl GuestAlloc {
                 align: 16,
                 below: u64::MAX,
                 within: None,
+                lingers: false,
             },
         }
     }
@@ -111,6 +112,11 @@ impl GuestAlloc {
             books,
         };
         alloc.settle();
+        let lingering = alloc.books.0.borrow().lingering();
+        if let Some(addr) = lingering {
+            alloc.vm.readb(addr);
+            alloc.settle();
+        }
         let resting = alloc.books.0.borrow_mut().wake();
         alloc.look_again(&resting);
         let used = alloc.books.0.borrow().used();
@@ -181,9 +187,14 @@ impl GuestAlloc {
             self.books.0.borrow_mut().found(again);
             return;
         };
-        if std::thread::panicking() || !self.vm.is_quiet() || !self.vm.ram().is_mapped() {
+        if block.lingers
+            || std::thread::panicking()
+            || !self.vm.is_quiet()
+            || !self.vm.ram().is_mapped()
+        {
             // An operation that is queued may still use it: what it finds must be there.
-            self.books.0.borrow_mut().defer(block);
+            let round_trips = self.vm.round_trips();
+            self.books.0.borrow_mut().defer(block, round_trips);
         } else {
             let harm = self.damage(&block);
             self.books.0.borrow_mut().found(harm);
@@ -195,7 +206,8 @@ impl GuestAlloc {
     #[track_caller]
     fn settle(&self) {
         self.vm.sync();
-        let deferred = self.books.0.borrow_mut().deferred();
+        let round_trips = self.vm.round_trips();
+        let deferred = self.books.0.borrow_mut().deferred(round_trips);
         for block in deferred {
             let harm = self.damage(&block);
             self.books.0.borrow_mut().found(harm);
@@ -311,6 +323,13 @@ impl Request {
             self.wish.len
         );
         self.wish.within = Some(window);
+        self
+    }
+
+    /// Filled after its end only when the machine has answered once more. A ring is in the mapped memory, so the driver sees there that
+    /// a buffer was used before the device has looked whether there is another.
+    pub(crate) fn lingers(mut self) -> Self {
+        self.wish.lingers = true;
         self
     }
 

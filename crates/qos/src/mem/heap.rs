@@ -34,6 +34,8 @@ pub(super) struct Block {
     end: u64,
     pub(super) allocated: &'static Location<'static>,
     pub(super) freed: Option<&'static Location<'static>>,
+    /// See [`Wish::lingers`].
+    pub(super) lingers: bool,
 }
 
 impl Block {
@@ -55,6 +57,8 @@ pub(super) struct Wish {
     pub(super) below: u64,
     /// The block crosses no multiple of this.
     pub(super) within: Option<u64>,
+    /// A device may look at it once more after its owner has dropped it.
+    pub(super) lingers: bool,
 }
 
 impl Wish {
@@ -81,8 +85,9 @@ fn align_up(value: u64, align: u64) -> Option<u64> {
 pub(super) struct Heap {
     free: BTreeMap<u64, u64>,
     used: BTreeMap<u64, Block>,
-    /// Dropped while the machine could not be asked: guards not checked, not filled.
-    dropped: Vec<Block>,
+    /// Dropped while the machine could not be asked, or while a device may still look: guards not checked, not filled. With the
+    /// number of round trips at that time.
+    dropped: Vec<(Block, u64)>,
     /// Filled, in the order of their ends.
     resting: VecDeque<Block>,
     resting_bytes: u64,
@@ -137,6 +142,7 @@ impl Heap {
             end: addr + wish.len + GUARD,
             allocated,
             freed: None,
+            lingers: wish.lingers,
         };
         self.free.remove(&start);
         if start < block.start {
@@ -158,6 +164,7 @@ impl Heap {
     pub(super) fn ended(&self, addr: u64) -> Option<&Block> {
         self.dropped
             .iter()
+            .map(|(block, _)| block)
             .chain(&self.resting)
             .find(|block| block.addr == addr)
     }
@@ -198,12 +205,23 @@ impl Heap {
         self.free.insert(start, end);
     }
 
-    pub(super) fn defer(&mut self, block: Block) {
-        self.dropped.push(block);
+    pub(super) fn defer(&mut self, block: Block, round_trips: u64) {
+        self.dropped.push((block, round_trips));
     }
 
-    pub(super) fn deferred(&mut self) -> Vec<Block> {
-        std::mem::take(&mut self.dropped)
+    /// Takes those that can be filled, of a machine that has been waited for this often.
+    pub(super) fn deferred(&mut self, round_trips: u64) -> Vec<Block> {
+        let (wait, over) = std::mem::take(&mut self.dropped)
+            .into_iter()
+            .partition(|(block, since)| block.lingers && *since == round_trips);
+        self.dropped = wait;
+        over.into_iter().map(|(block, _)| block).collect()
+    }
+
+    /// Where a block is that a device may still look at.
+    pub(super) fn lingering(&self) -> Option<u64> {
+        let mut dropped = self.dropped.iter().map(|(block, _)| block);
+        Some(dropped.find(|block| block.lingers)?.addr)
     }
 
     pub(super) fn found(&mut self, faults: impl IntoIterator<Item = MemoryFault>) {
@@ -247,6 +265,7 @@ mod tests {
             align,
             below: u64::MAX,
             within: None,
+            lingers: false,
         }
     }
 

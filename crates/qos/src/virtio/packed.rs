@@ -80,9 +80,13 @@ impl Packed {
     #[track_caller]
     pub(super) fn new(vm: &Vm, size: u16, event_idx: bool, in_order: bool) -> Self {
         let alloc = GuestAlloc::of(vm);
-        let desc = alloc.request(DESC_LEN * u64::from(size)).align(16).buf();
-        let driver = alloc.request(4).align(4).buf();
-        let device = alloc.request(4).align(4).buf();
+        let desc = alloc
+            .request(DESC_LEN * u64::from(size))
+            .align(16)
+            .lingers()
+            .buf();
+        let driver = alloc.request(4).align(4).lingers().buf();
+        let device = alloc.request(4).align(4).lingers().buf();
         let rings = Rings {
             size,
             desc: desc.addr(),

@@ -53,7 +53,7 @@ impl Split {
         let (desc_len, avail_len, used_len) = (DESC_LEN * n, 6 + 2 * n, 6 + 8 * n);
         let (rings, memory) = if let Some(align) = legacy {
             let used = legacy_used_offset(n, align);
-            let all = alloc.request(used + used_len).align(align).buf();
+            let all = alloc.request(used + used_len).align(align).lingers().buf();
             let rings = Rings {
                 size,
                 desc: all.addr(),
@@ -62,9 +62,9 @@ impl Split {
             };
             (rings, vec![all])
         } else {
-            let desc = alloc.request(desc_len).align(16).buf();
-            let avail = alloc.request(avail_len).align(2).buf();
-            let used = alloc.request(used_len).align(4).buf();
+            let desc = alloc.request(desc_len).align(16).lingers().buf();
+            let avail = alloc.request(avail_len).align(2).lingers().buf();
+            let used = alloc.request(used_len).align(4).lingers().buf();
             let rings = Rings {
                 size,
                 desc: desc.addr(),
