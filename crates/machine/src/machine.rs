@@ -225,7 +225,7 @@ impl Machine {
             .iter()
             .find(|(range, _)| addr.wrapping_sub(range.start) < range.len);
         if let Some((range, slot)) = inside {
-            return (Way::Device(*slot, *range), range.start + range.len - addr);
+            return (Way::Device(*slot, *range), range.len - (addr - range.start));
         }
         let starts = self.memory_ranges.iter().map(|(range, _)| range.start);
         let dram = [SEGMENTS.start, SEGMENTS.end, 1 << 32];
@@ -234,7 +234,8 @@ impl Machine {
             .filter(|start| *start > addr)
             .min()
             .unwrap_or(u64::MAX);
-        (Way::Nowhere, next - addr)
+        // The last byte of the address space is a stretch as well.
+        (Way::Nowhere, (next - addr).max(1))
     }
 }
 
