@@ -109,7 +109,7 @@ fn an_undeclared_clock_is_refused_on_every_qemu() {
 fn a_qemu_that_dies_is_a_crash_with_its_signal() {
     let run = beside_a_passing_one("crashes_before_a_read");
     expect(run.case("crashes_before_a_read"), "CRASH", "SIGSEGV");
-    assert!(run.case("crashes_before_a_read").number("seconds") < 1.0);
+    assert!(run.case("crashes_before_a_read").number("seconds") < 10.0);
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn a_refused_launch_is_an_error_with_the_words_of_qemu() {
     for test in ["wants_an_unknown_option", "wants_an_unknown_property"] {
         let run = beside_a_passing_one(test);
         expect(run.case(test), "ERROR", "no-such");
-        assert!(run.case(test).number("seconds") < 1.0);
+        assert!(run.case(test).number("seconds") < 10.0);
         assert_eq!(run.status, Some(5));
     }
 }

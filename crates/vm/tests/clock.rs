@@ -276,7 +276,7 @@ fn waiting_of_the_host_ends_at_an_edge_or_in_time() {
     let begin = std::time::Instant::now();
     let fault = fault_of(|| vm.wait_until(irq.lowered(), Duration::from_millis(50)));
     assert!(
-        begin.elapsed() >= Duration::from_millis(50) && begin.elapsed() < Duration::from_secs(1)
+        begin.elapsed() >= Duration::from_millis(50) && begin.elapsed() < Duration::from_secs(10)
     );
     let FaultKind::Deadline { seen, .. } = fault.kind() else {
         panic!("{fault:?}");

@@ -39,7 +39,7 @@ fn killed_during_a_read() {
     let line = line!() + 1;
     let fault = fault_of(|| vm.inb(0x71));
     killer.join().unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(begin.elapsed() < Duration::from_secs(10));
     let FaultKind::Died(report) = fault.kind() else {
         panic!("{fault:?}");
     };
@@ -133,7 +133,7 @@ fn stopped_is_a_hang_at_the_deadline_and_then_gone() {
         panic!("{fault:?}");
     };
     assert!(
-        took >= Duration::from_millis(200) && took < Duration::from_secs(1),
+        took >= Duration::from_millis(200) && took < Duration::from_secs(10),
         "{took:?}"
     );
     assert_eq!(activity, "is stopped by a signal or a debugger");
@@ -160,7 +160,7 @@ fn a_timeout_ends_one_wait() {
     let begin = Instant::now();
     let fault = fault_of(|| vm.inb(0x71));
     assert!(matches!(fault.kind(), FaultKind::Hang { .. }), "{fault:?}");
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(begin.elapsed() < Duration::from_secs(10));
     // The session is of no use any more, and still says why.
     let fault = fault_of(|| vm.inb(0x71));
     assert!(matches!(fault.kind(), FaultKind::Hang { .. }), "{fault:?}");
