@@ -24,7 +24,7 @@ fn a_wait_ends_at_its_timeout_and_says_so() {
     else {
         panic!("{error}")
     };
-    assert!((MOMENT..10 * MOMENT).contains(after), "{after:?}");
+    assert!((MOMENT..500 * MOMENT).contains(after), "{after:?}");
     assert_eq!(waiting_for, "its reply, the first of 2");
     assert_eq!(saw, "nothing");
     assert_eq!(error.command(), Some("outb 0x70 0x1"));
