@@ -149,6 +149,11 @@ pub(crate) trait Device: AsAny + 'static {
         None
     }
 
+    /// Its configuration space is about to be read.
+    fn configuration_read(&mut self, board: &mut Board, offset: u8, len: u8) {
+        let _ = (board, offset, len);
+    }
+
     /// Its configuration space has been written.
     fn configured(&mut self, board: &mut Board, offset: u8, len: u8) {
         let _ = (board, offset, len);

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{FallocateFlags, fallocate};
+
 pub(crate) const SECTOR: usize = 512;
 
 /// A raw image. Clones are the same file.
@@ -78,13 +80,48 @@ impl Disk {
 
     /// Writes whole sectors.
     pub(crate) fn write(&self, sector: u64, data: &[u8]) -> io::Result<()> {
-        if self.read_only || !self.holds(sector, (data.len() / SECTOR) as u64) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        match &self.file {
+        match self.changeable(sector, (data.len() / SECTOR) as u64)? {
             Some(file) => file.write_all_at(data, sector * SECTOR as u64),
             None => Ok(()),
         }
+    }
+
+    /// Has sectors read as zeroes, and gives their room back.
+    pub(crate) fn discard(&self, sector: u64, count: u64) -> io::Result<()> {
+        let Some(file) = self.changeable(sector, count)? else {
+            return Ok(());
+        };
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let (offset, len) = (sector * SECTOR as u64, count * SECTOR as u64);
+        match len {
+            0 => Ok(()),
+            _ => Ok(fallocate(file, flags, offset, len)?),
+        }
+    }
+
+    /// Has sectors read as zeroes, and keeps their room.
+    pub(crate) fn write_zeroes(&self, sector: u64, count: u64) -> io::Result<()> {
+        const PIECE: usize = 64 << 10;
+        let Some(file) = self.changeable(sector, count)? else {
+            return Ok(());
+        };
+        let zeroes = [0; PIECE];
+        let (mut offset, mut left) = (sector * SECTOR as u64, count * SECTOR as u64);
+        while left > 0 {
+            let len = left.min(PIECE as u64);
+            file.write_all_at(&zeroes[..len as usize], offset)?;
+            offset += len;
+            left -= len;
+        }
+        Ok(())
+    }
+
+    /// The file, if these sectors may be changed.
+    fn changeable(&self, sector: u64, count: u64) -> io::Result<Option<&File>> {
+        if self.read_only || !self.holds(sector, count) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(self.file.as_ref())
     }
 
     pub(crate) fn flush(&self) -> io::Result<()> {

@@ -14,22 +14,10 @@ mod calendar;
 mod cli;
 mod dev;
 mod disk;
-#[expect(
-    dead_code,
-    reason = "the disk controllers that use it are being written"
-)]
 mod lines;
 mod machine;
-#[expect(
-    dead_code,
-    reason = "the disk controllers that use it are being written"
-)]
 mod pci;
 mod plant;
-#[expect(
-    dead_code,
-    reason = "the disk controllers that use it are being written"
-)]
 mod ram;
 
 use std::fs::File;
@@ -68,7 +56,10 @@ fn start(words: impl IntoIterator<Item = String>) -> Result<(), String> {
         }
     };
     let stop = on_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let machine = Machine::new(&mut config)?;
+    let mut machine = Machine::new(&mut config)?;
+    let lines = machine
+        .serial_lines()
+        .map_err(|error| format!("cannot watch the serial lines: {error}"))?;
     let mut server = Server::new(machine);
     match config.qtest_log.as_deref() {
         Some("none") => {}
@@ -81,6 +72,9 @@ fn start(words: impl IntoIterator<Item = String>) -> Result<(), String> {
     let mut host = Host::new(server);
     host.stay(true);
     host.stop_on(stop.into());
+    for (line, port) in lines {
+        host.watch(line, move |machine| machine.listen(port));
+    }
     if let Some(channel) = config.qtest.take() {
         attach(&mut host, channel, Protocol::Qtest);
     }

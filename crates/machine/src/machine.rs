@@ -3,13 +3,17 @@
 mod disks;
 mod manage;
 mod pc;
+mod virtio;
 
 pub use manage::{DEVICES, MACHINES, OBJECTS, VERSION};
+
+use std::os::fd::OwnedFd;
 
 use testjig_server::{Clock, Interrupts, Lines, Memory, Ports, Vmm};
 
 use crate::board::{Board, Device, Range};
 use crate::dev::i440fx::{I440fx, Side};
+use crate::dev::pc16550d::Pc16550d;
 use crate::lines::Watched;
 use crate::plant::TRIGGER;
 
@@ -47,6 +51,8 @@ pub(crate) struct Machine {
     /// The images by name, for the monitor.
     disks: std::collections::BTreeMap<String, crate::disk::Disk>,
     disk_number: u32,
+    /// The slots of the serial ports.
+    serial_ports: Vec<usize>,
     /// What the planted memory growth keeps.
     kept: Vec<Vec<u8>>,
 }
@@ -67,6 +73,7 @@ impl Machine {
             strict_boot: false,
             disks: std::collections::BTreeMap::new(),
             disk_number: 0,
+            serial_ports: Vec::new(),
             kept: Vec::new(),
         }
     }
@@ -84,6 +91,28 @@ impl Machine {
         self.slots
             .iter_mut()
             .find_map(|slot| slot.device.as_mut().as_any_mut().downcast_mut())
+    }
+
+    /// The serial ports whose lines have another end: what is readable when that sends, and which port it is.
+    pub(crate) fn serial_lines(&mut self) -> std::io::Result<Vec<(OwnedFd, usize)>> {
+        let mut lines = Vec::new();
+        for &slot in &self.serial_ports {
+            let device = self.slots[slot].device.as_mut().as_any_mut();
+            let uart = device.downcast_mut::<Pc16550d>();
+            if let Some(line) = uart.and_then(|uart| uart.line.as_ref()) {
+                lines.push((line.input().try_clone_to_owned()?, slot));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Has a serial port take what its line brings; `false` if that is over.
+    pub(crate) fn listen(&mut self, slot: usize) -> bool {
+        let Self { slots, board, .. } = self;
+        let device = slots[slot].device.as_mut().as_any_mut();
+        device
+            .downcast_mut::<Pc16550d>()
+            .is_some_and(|uart| uart.listen(board))
     }
 
     /// Works out anew which device decodes what.
@@ -157,7 +186,13 @@ impl Machine {
         data.fill(0xff);
         let address = self.config_address;
         let offset = (address & 0xfc) as u8 + (port - CONFDATA) as u8;
-        if let Some(config) = self.function(address) {
+        let Some(slot) = self.function(address) else {
+            return;
+        };
+        let Self { slots, board, .. } = self;
+        let device = &mut slots[slot].device;
+        device.configuration_read(board, offset, data.len() as u8);
+        if let Some(config) = device.config() {
             config.read(offset, data);
         }
     }
@@ -165,32 +200,27 @@ impl Machine {
     fn config_write(&mut self, port: u16, data: &[u8]) {
         let address = self.config_address;
         let offset = (address & 0xfc) as u8 + (port - CONFDATA) as u8;
-        let Some(config) = self.function(address) else {
+        let Some(slot) = self.function(address) else {
             return;
         };
-        let devfn = config.devfn;
-        if config.write(offset, data) {
-            self.board.remap = true;
-        }
         let Self { slots, board, .. } = self;
-        for slot in slots {
-            let config = slot.device.config();
-            if config.is_some_and(|config| config.devfn == devfn) {
-                slot.device.configured(board, offset, data.len() as u8);
-            }
+        let device = &mut slots[slot].device;
+        if let Some(config) = device.config() {
+            board.remap |= config.write(offset, data);
         }
+        device.configured(board, offset, data.len() as u8);
     }
 
-    /// The function that CONFADD names, if configuration cycles are enabled and it is there.
-    fn function(&mut self, address: u32) -> Option<&mut crate::pci::Config> {
+    /// Where the function is that CONFADD names, if configuration cycles are enabled and it is there.
+    fn function(&mut self, address: u32) -> Option<usize> {
         let bus = address >> 16 & 0xff;
         if address & CONE == 0 || bus != 0 {
             return None;
         }
         let devfn = crate::pci::Devfn((address >> 8) as u8);
-        self.slots.iter_mut().find_map(|slot| {
+        self.slots.iter_mut().position(|slot| {
             let config = slot.device.config();
-            config.filter(|config| config.devfn == devfn)
+            config.is_some_and(|config| config.devfn == devfn)
         })
     }
 

@@ -1,8 +1,10 @@
 //! PCI: configuration space of a function ([`Config`]), and the bus that finds functions by their number.
 
 mod config;
+pub(crate) mod msix;
 
 pub(crate) use config::{Bar, Config, Id};
+pub(crate) use msix::Msix;
 
 /// Device and function number of a function on bus 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -74,8 +74,4 @@ impl Ram {
         let mut bytes = [0; N];
         self.read(addr, &mut bytes).then_some(bytes)
     }
-
-    pub(crate) fn memory(&self) -> &GuestMemoryMmap<()> {
-        &self.memory
-    }
 }

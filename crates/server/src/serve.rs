@@ -1,7 +1,7 @@
 //! Moving bytes between clients and a server: [`Host`] waits for sockets, pipes and listeners in one thread.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -53,6 +53,29 @@ impl Endpoint {
             io::stdin().as_fd().try_clone_to_owned()?,
             io::stdout().as_fd().try_clone_to_owned()?,
         ))
+    }
+
+    /// What is readable when there is something to read.
+    pub fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+
+    /// Reads what is there, without waiting; for devices whose other end this is.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing. `Ok(0)` says that the other end is gone.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.read(buffer)?)
+    }
+
+    /// Writes as much as is taken without waiting, and says how much that was.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is taken now; others if the other end is gone.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.write(bytes, false)?)
     }
 
     /// Reads what is there; `Ok(0)` if the client is gone.

@@ -46,7 +46,7 @@ impl Embedded {
             version: self.version,
             caps: Capabilities {
                 clock: true,
-                running: false,
+                running: true,
                 qtest_accel: true,
                 monitor_qmp_object: false,
                 machines: names(self.machines),

@@ -16,6 +16,7 @@ pub(crate) struct Config {
     pub(crate) machine: String,
     pub(crate) acpi: bool,
     pub(crate) pit: bool,
+    pub(crate) i8042: bool,
     pub(crate) graphics: bool,
     pub(crate) max_below_4g: Option<u64>,
     pub(crate) memory: u64,
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) strict_boot: bool,
     pub(crate) smbios_64: bool,
     pub(crate) devices: Vec<DeviceOptions>,
+    /// Properties of all virtio devices, by the type that they are of.
+    pub(crate) virtio_globals: Vec<(String, String, String)>,
     chardevs: BTreeMap<String, Channel>,
     pub(crate) qtest: Option<Channel>,
     qtest_chardev: Option<String>,
@@ -59,6 +62,7 @@ impl Default for Config {
             machine: "pc".into(),
             acpi: true,
             pit: true,
+            i8042: true,
             graphics: true,
             max_below_4g: None,
             memory: 128 << 20,
@@ -84,6 +88,7 @@ impl Default for Config {
             strict_boot: false,
             smbios_64: true,
             devices: Vec::new(),
+            virtio_globals: Vec::new(),
             chardevs: BTreeMap::new(),
             qtest: None,
             qtest_chardev: None,
@@ -179,6 +184,17 @@ impl Config {
                 Ok(())
             }
             "plant" => self.plant.add(value),
+            "serial" if value != "none" => {
+                let id = format!("serial{}", self.devices.len());
+                let channel = match value.strip_prefix("chardev:") {
+                    Some(chardev) => self.chardev(chardev)?,
+                    None => Channel::parse(value)?,
+                };
+                self.chardevs.insert(id.clone(), channel);
+                let device = format!("isa-serial,chardev={id}");
+                self.devices.push(DeviceOptions::parse(&device)?);
+                Ok(())
+            }
             "serial" | "parallel" | "monitor" | "net" | "nic" | "vga" if value == "none" => Ok(()),
             "add-fd" => self.drives.add_fd(value),
             "blockdev" => self.drives.blockdev(value),
@@ -221,6 +237,13 @@ impl Config {
         Ok(())
     }
 
+    /// The character device of a name, for the one that it is given to.
+    pub(crate) fn chardev(&mut self, id: &str) -> Result<Channel, String> {
+        self.chardevs
+            .remove(id)
+            .ok_or_else(|| format!("Property 'chardev' can't find value '{id}'"))
+    }
+
     fn set_machine(&mut self, value: &str) -> Result<(), String> {
         let mut options = Options::parse(value, "type");
         if let Some(kind) = options.take("type") {
@@ -233,6 +256,7 @@ impl Config {
         let on = |key: &str| options.flag(key);
         self.acpi = on("acpi")?.unwrap_or(self.acpi);
         self.pit = on("pit")?.unwrap_or(self.pit);
+        self.i8042 = on("i8042")?.unwrap_or(self.i8042);
         self.graphics = on("graphics")?.unwrap_or(self.graphics);
         self.smbios_64 = match options.get("smbios-entry-point-type") {
             Some("32") => false,
@@ -383,6 +407,10 @@ impl Config {
             ("i440FX-pcihost", "x-pci-hole64-fix") => self.hole64_fixed = on,
             ("fw_cfg_io", "dma_enabled") => self.fw_cfg_dma = on,
             ("mc146818rtc", "lost_tick_policy") if value == "discard" => {}
+            ("virtio-device" | "virtio-blk-device" | "virtio-blk-pci", _) => {
+                let global = [driver, property, value].map(str::to_owned);
+                self.virtio_globals.push(global.into());
+            }
             _ => return Err(format!("global {driver}.{property}: {NOT_HERE}")),
         }
         Ok(())
@@ -499,6 +527,15 @@ impl DeviceOptions {
 
     pub(crate) fn size(&self, key: &str) -> Result<Option<u64>, String> {
         self.options.size(key, 1)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>, String> {
+        self.options.flag(key)
+    }
+
+    /// Sets what was not given.
+    pub(crate) fn set_default(&mut self, key: &str, value: &str) {
+        self.options.set_default(key, value);
     }
 
     /// Declines properties that the device does not have; `bus` and `addr` every one has.

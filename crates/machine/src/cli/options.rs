@@ -44,6 +44,13 @@ impl Options {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Sets what was not given.
+    pub(crate) fn set_default(&mut self, key: &str, value: &str) {
+        if self.get(key).is_none() {
+            self.0.push((key.to_owned(), value.to_owned()));
+        }
+    }
+
     pub(crate) fn take(&mut self, key: &str) -> Option<String> {
         let value = self.get(key).map(str::to_owned);
         self.0.retain(|(name, _)| name != key);

@@ -268,7 +268,7 @@ fn lines(lines: &[String]) -> Vec<u8> {
 }
 
 /// `cyls`, `heads` and `secs`, as a whole.
-fn given_geometry(device: &DeviceOptions) -> Result<Option<Chs>, String> {
+pub(super) fn given_geometry(device: &DeviceOptions) -> Result<Option<Chs>, String> {
     let [cylinders, heads, sectors] = ["cyls", "heads", "secs"].map(|key| device.number(key));
     let (cylinders, heads, sectors) = (cylinders?, heads?, sectors?);
     if [cylinders, heads, sectors].iter().all(Option::is_none) {

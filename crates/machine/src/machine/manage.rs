@@ -16,15 +16,20 @@ pub const DEVICES: &[&str] = &[
     "ide-hd",
     "i440FX",
     "i440FX-pcihost",
+    "i8042",
     "ioapic",
     "isa-fdc",
     "isa-i8259",
     "isa-pit",
+    "isa-serial",
     "ivshmem-plain",
     "i8257",
     "mc146818rtc",
     "pci-testdev",
     "PIIX3",
+    "virtio-blk-pci",
+    "virtio-blk-pci-non-transitional",
+    "virtio-blk-pci-transitional",
     "piix3-ide",
     "PIIX4_PM",
 ];
@@ -265,6 +270,9 @@ impl Manage for Machine {
                     .map(|()| json!({}))
                     .map_err(QmpError::generic);
             }
+            "query-blockstats" | "query-migrate" => {
+                return Err(QmpError::generic(format!("{name}: {NOT_HERE}")));
+            }
             _ => return Err(QmpError::command_not_found(name)),
         }
         let node = arguments
@@ -282,6 +290,7 @@ impl Manage for Machine {
         })?;
         disk.resize(size)
             .map_err(|error| QmpError::generic(format!("Failed to resize '{node}': {error}")))?;
+        self.resized(node);
         Ok(json!({}))
     }
 

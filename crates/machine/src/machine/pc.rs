@@ -5,7 +5,7 @@ use testjig_server::qmp::Event;
 
 use super::Machine;
 use crate::board::Board;
-use crate::cli::{Config, DeviceOptions};
+use crate::cli::{Channel, Config, DeviceOptions, NOT_HERE};
 use crate::dev;
 use crate::dev::fw_cfg::{FwCfg, key, smbios};
 use crate::dev::mc146818::Mc146818;
@@ -54,6 +54,9 @@ impl Machine {
         machine.add(dev::dma::Registers::default(), None);
         if config.pit {
             machine.add(dev::pit::Pit::new(), None);
+        }
+        if config.i8042 {
+            machine.add(dev::i8042::I8042::new(), None);
         }
         machine.add(clock(config, below_4g), None);
         machine.add(dev::i82078::I82078::new(), None);
@@ -127,8 +130,12 @@ impl Machine {
                 let devfn = self.slot_for(device)?;
                 self.add(dev::ivshmem::Ivshmem::new(devfn, size), id);
             }
+            "isa-serial" => self.plug_serial(config, device)?,
             "floppy" => self.plug_floppy(config, device)?,
             "ide-hd" => self.plug_ide(config, device)?,
+            "virtio-blk-pci"
+            | "virtio-blk-pci-transitional"
+            | "virtio-blk-pci-non-transitional" => self.plug_virtio_blk(config, device)?,
             "pci-testdev" => {
                 device.only(&["membar"])?;
                 let membar = device.size("membar")?.unwrap_or(0);
@@ -143,8 +150,45 @@ impl Machine {
         Ok(())
     }
 
+    /// `-device isa-serial`: the next of the four ports that PCs have, unless it says which.
+    fn plug_serial(&mut self, config: &mut Config, device: &DeviceOptions) -> Result<(), String> {
+        const PORTS: [(u64, u64); 4] = [(0x3f8, 4), (0x2f8, 3), (0x3e8, 4), (0x2e8, 3)];
+        const SOURCES: std::ops::Range<u8> = 8..16;
+        device.only(&["chardev", "iobase", "irq", "index"])?;
+        let number = self.serial_ports.len();
+        let index = device.number("index")?.unwrap_or(number as u64);
+        let usual = PORTS.get(index as usize);
+        let wanted = |key: &str, usual: Option<u64>| {
+            let given = device.number(key)?.or(usual);
+            given.ok_or_else(|| "Max. supported number of ISA serial ports is 4.".to_owned())
+        };
+        let port = wanted("iobase", usual.map(|usual| usual.0))?;
+        let irq = wanted("irq", usual.map(|usual| usual.1))?;
+        if irq > 15 || port > 0xfff8 {
+            return Err("isa-serial: its ports or its interrupt are not on the ISA bus".into());
+        }
+        let source = SOURCES
+            .clone()
+            .nth(number)
+            .ok_or("Max. supported number of ISA serial ports is 8.")?;
+        let chardev = device.get("chardev");
+        let line = match chardev.map(|id| config.chardev(id)).transpose()? {
+            Some(Channel::Connected(endpoint)) => Some(endpoint),
+            Some(Channel::Listening(_)) => {
+                return Err(format!(
+                    "a serial line that waits for its other end: {NOT_HERE}"
+                ));
+            }
+            Some(Channel::Null) | None => None,
+        };
+        self.serial_ports.push(self.slots.len());
+        let uart = dev::pc16550d::Pc16550d::new(port as u16, irq as usize, source, line);
+        self.add(uart, device.id.clone());
+        Ok(())
+    }
+
     /// The slot that a device asks for, or the next that is free.
-    fn slot_for(&mut self, device: &DeviceOptions) -> Result<Devfn, String> {
+    pub(super) fn slot_for(&mut self, device: &DeviceOptions) -> Result<Devfn, String> {
         let mut taken = [false; 32];
         for slot in &mut self.slots {
             if let Some(config) = slot.device.config() {
