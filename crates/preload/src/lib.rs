@@ -1,6 +1,7 @@
-//! The library that testjig loads into a stock QEMU: a fork server, and a watch of which basic blocks are reached.
+//! The library that testjig loads into a stock QEMU: a fork server, a watch of which basic blocks are reached, and the place of a crash.
 //!
-//! Without [`CONTROL`] and [`BLOCKS`] in its environment it does nothing, in QEMU or in any other program. `blocks` says how it watches.
+//! Without [`CONTROL`], [`BLOCKS`] and [`FRAMES`] in its environment it does nothing, in QEMU or in any other program. `blocks` says how
+//! it watches, `crash` what it tells of a crash.
 //! With [`CONTROL`], a QEMU becomes a *template*: on
 //! a request over that socket, made while its main loop sleeps, it forks, and the child is a machine of its own. What a fork loses or
 //! shares is brought in order by the child before it goes on:
@@ -24,6 +25,7 @@
 #![no_std]
 
 mod blocks;
+mod crash;
 mod files;
 mod server;
 mod sys;
@@ -31,6 +33,7 @@ mod text;
 mod threads;
 
 pub use blocks::BLOCKS;
+pub use crash::FRAMES;
 pub use server::ppoll;
 pub use threads::{
     io_uring_queue_init, io_uring_queue_init_params, pthread_cond_timedwait, pthread_cond_wait,
@@ -76,6 +79,9 @@ fn find_role() -> Role {
     // SAFETY: the value is null, which is looked at, or a C string.
     let socket = unsafe { text::number(value) };
     let is_main = sys::thread_id() == sys::process_id();
+    if is_main {
+        crash::begin();
+    }
     let is_qemu = is_main && server::is_qemu();
     if is_qemu {
         MAIN.store(sys::this_thread(), Ordering::Relaxed);

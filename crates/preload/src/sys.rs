@@ -184,12 +184,64 @@ impl SigAction {
             restorer: 0,
         }
     }
+
+    /// The same, on the stack that `sigaltstack` names.
+    pub(crate) const fn on_own_stack(handler: usize) -> Self {
+        const SA_ONSTACK: c_int = 0x0800_0000;
+        let mut action = Self::new(handler);
+        action.flags |= SA_ONSTACK;
+        action
+    }
 }
 
 /// The beginning of `struct dl_phdr_info`.
 #[repr(C)]
 pub(crate) struct LoadedObject {
     pub(crate) address: usize,
+    pub(crate) name: *const c_char,
+    pub(crate) headers: *const ProgramHeader,
+    pub(crate) count: u16,
+}
+
+/// `Elf64_Phdr`.
+#[repr(C)]
+pub(crate) struct ProgramHeader {
+    pub(crate) kind: u32,
+    flags: u32,
+    offset: usize,
+    pub(crate) address: usize,
+    physical: usize,
+    file_size: usize,
+    pub(crate) size: usize,
+    align: usize,
+}
+
+/// `Dl_info`.
+#[repr(C)]
+pub(crate) struct DlInfo {
+    file: *const c_char,
+    base: *const c_void,
+    pub(crate) symbol: *const c_char,
+    pub(crate) address: *const c_void,
+}
+
+impl DlInfo {
+    pub(crate) const fn new() -> Self {
+        Self {
+            file: core::ptr::null(),
+            base: core::ptr::null(),
+            symbol: core::ptr::null(),
+            address: core::ptr::null(),
+        }
+    }
+}
+
+/// `stack_t`.
+#[repr(C)]
+pub(crate) struct AlternateStack {
+    pub(crate) base: *mut c_void,
+    pub(crate) flags: c_int,
+    pub(crate) size: usize,
 }
 
 unsafe extern "C" {
@@ -227,6 +279,10 @@ unsafe extern "C" {
         callback: extern "C" fn(*const LoadedObject, usize, *mut c_void) -> c_int,
         data: *mut c_void,
     ) -> c_int;
+    pub(crate) fn sigaltstack(stack: *const AlternateStack, old: *mut AlternateStack) -> c_int;
+    pub(crate) fn raise(signal: c_int) -> c_int;
+    pub(crate) fn backtrace(frames: *mut *mut c_void, count: c_int) -> c_int;
+    pub(crate) fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
     pub(crate) fn eventfd(initial: c_uint, flags: c_int) -> c_int;
     pub(crate) fn epoll_create1(flags: c_int) -> c_int;
     pub(crate) fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;

@@ -62,6 +62,7 @@ pub struct Launch {
     initrd: Option<Blob>,
     append: Option<String>,
     raw: Vec<String>,
+    default_devices: bool,
     clock_forbidden: bool,
 }
 
@@ -91,6 +92,7 @@ impl Launch {
             initrd: None,
             append: None,
             raw: Vec::new(),
+            default_devices: false,
             clock_forbidden: false,
         }
     }
@@ -241,6 +243,13 @@ impl Launch {
     #[must_use]
     pub fn append(mut self, words: impl Into<String>) -> Self {
         self.append = Some(words.into());
+        self
+    }
+
+    /// Has the machine get the devices that QEMU gives it if nothing is said of them: a display, a network card, drives.
+    #[must_use]
+    pub fn default_devices(mut self) -> Self {
+        self.default_devices = true;
         self
     }
 

@@ -16,6 +16,8 @@ use crate::launch::resources::{Made, Own};
 const PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.so"));
 /// Where the library looks for its socket.
 const CONTROL: &str = "TESTJIG_FORK_SERVER";
+/// Where the library looks whether to say where the program crashes.
+const FRAMES: &str = "TESTJIG_FRAMES";
 /// Where the library looks for the file of blocks.
 const BLOCKS: &str = "TESTJIG_BLOCKS";
 
@@ -40,7 +42,7 @@ pub(crate) fn load_for_forks(
     Ok(control)
 }
 
-/// Has QEMU load the library, and watch the blocks of the options.
+/// Has QEMU load the library, and watch the blocks of the options, and say where it crashes if they ask for that.
 pub(crate) fn load(
     command: &mut Command,
     made: &mut Made,
@@ -60,6 +62,9 @@ pub(crate) fn load(
         libraries.push(named);
     }
     command.env("LD_PRELOAD", libraries);
+    if options.frames {
+        command.env(FRAMES, "1");
+    }
     if let Some(blocks) = &options.blocks {
         let number = made.hand_over(blocks.file()?, Own::Nothing);
         command.env(BLOCKS, number.to_string());

@@ -96,12 +96,19 @@ pub(crate) fn arguments<R: Resources>(
     ram: RamBackend,
     make: &mut R,
 ) -> Result<Vec<String>, R::Error> {
-    let mut words = Words(vec![
-        "-nodefaults".into(),
-        "-no-user-config".into(),
-        "-display".into(),
-        "none".into(),
-    ]);
+    let mut words = Words(Vec::new());
+    if launch.default_devices {
+        // What they would be connected to stays away: terminal, monitor, the host's network.
+        for option in ["-serial", "-parallel", "-monitor"] {
+            words.push_word(option, "none".into());
+        }
+        words.push_word("-net", "nic".into());
+    } else {
+        words.0.push("-nodefaults".into());
+    }
+    for word in ["-no-user-config", "-display", "none"] {
+        words.0.push(word.into());
+    }
 
     let mut machine = Options::new(launch.machine.name);
     if ram == RamBackend::Memfd {

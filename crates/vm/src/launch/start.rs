@@ -29,6 +29,7 @@ pub struct LaunchOptions {
     pub(crate) deadline: Duration,
     pub(crate) core: bool,
     pub(crate) blocks: Option<Blocks>,
+    pub(crate) frames: bool,
 }
 
 impl Default for LaunchOptions {
@@ -37,6 +38,7 @@ impl Default for LaunchOptions {
             deadline: Duration::from_secs(20),
             core: false,
             blocks: None,
+            frames: false,
         }
     }
 }
@@ -53,6 +55,15 @@ impl LaunchOptions {
     #[must_use]
     pub fn core(mut self, core: bool) -> Self {
         self.core = core;
+        self
+    }
+
+    /// Has a machine that crashes write to its standard error where: for each frame of its stack a line `testjig: frame`, the module,
+    /// its build id, the place in it, and the exported symbol there if there is one. Where the preload library is not there for this
+    /// host, nothing is written.
+    #[must_use]
+    pub fn frames(mut self, frames: bool) -> Self {
+        self.frames = frames;
         self
     }
 
@@ -89,7 +100,7 @@ impl Qemu {
             .map_err(|error| attempt.host("what it needs", error))?;
         attempt.command_line = shell_line(&prepared.command);
         let mut command = prepared.command;
-        if options.blocks.is_some() {
+        if options.blocks.is_some() || options.frames && preload::is_there() {
             preload::load(&mut command, &mut made, options)
                 .map_err(|error| attempt.host("a preload library", error))?;
         }
