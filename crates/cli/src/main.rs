@@ -11,6 +11,7 @@ mod graph;
 mod list;
 mod merge;
 mod mutate;
+mod replay;
 mod reports;
 mod run;
 mod setup;
@@ -52,6 +53,8 @@ enum Command {
     Shell(shell::Arguments),
     /// Look for what a guest can do to a device and should not be able to
     Fuzz(fuzz::Arguments),
+    /// Carry out recorded sessions, and say what becomes of the machine
+    Replay(replay::Arguments),
     /// Fetch a QEMU ahead of need
     Setup(setup::Arguments),
     /// Remove what was fetched and probed
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => arguments.run(),
         Command::Shell(arguments) => arguments.run(),
         Command::Fuzz(arguments) => arguments.run(),
+        Command::Replay(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),
     }
