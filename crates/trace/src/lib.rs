@@ -22,13 +22,16 @@
 //! ```
 //!
 //! [`Replay`] carries a session out on a QEMU and says what became of the machine. A file from elsewhere may ask for nothing of the host
-//! ([`Trace::refusals`]).
+//! ([`Trace::refusals`]). [`Minimise`] makes a session short, [`Import`] reads other spellings, [`Trace::export`] writes them.
 //!
 //! `docs/replay.md` has the grammar.
 
 mod error;
+mod export;
 mod header;
+mod import;
 mod machine;
+mod minimise;
 mod parse;
 mod print;
 mod replay;
@@ -38,9 +41,12 @@ mod vet;
 mod watch;
 
 pub use error::{FileError, ParseError};
+pub use export::Target;
 pub use header::{
     Detect, Disk, DiskInterface, Expect, Header, Red, Requirement, VersionNumber, VersionRange,
 };
+pub use import::{Import, Spelling};
+pub use minimise::{Minimise, MinimiseError, Minimised, Progress, Stopped};
 pub use parse::{LARGEST_FILE, LONGEST_LINE, MOST_STEPS, MOST_WORDS};
 pub use replay::{Difference, Outcome, Replay, ReplayError, Verdict};
 pub use session::{Action, Expected, Step, Trace};
