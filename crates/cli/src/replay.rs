@@ -1,5 +1,7 @@
 //! `jig replay`.
 
+mod selftest;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,14 +78,16 @@ impl On {
 }
 
 #[derive(Args)]
-#[command(after_help = "A file says how its session should end; what ends otherwise is not as expected.
+#[command(
+    after_help = "A file says how its session should end; what ends otherwise is not as expected.
 
 Exit status:
   0    every session ended as its file expects
   1    one did not
   2    wrong usage, or a file that can't be read or asks for things of the host
   4    nothing was replayed: this QEMU lacks what the files need
-  5    no QEMU could be had")]
+  5    no QEMU could be had"
+)]
 pub(crate) struct Arguments {
     /// The sessions; of a directory, the .qtr files in it
     #[arg(value_name = "FILE", required_unless_present = "selftest")]
@@ -122,6 +126,10 @@ impl Tally {
 
 impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
+        if self.selftest {
+            std::panic::set_hook(Box::new(|_| {}));
+            return selftest::run(self.on.offline);
+        }
         // Faults unwind; what became of the machine is said below.
         std::panic::set_hook(Box::new(|_| {}));
         let files = match all_files(&self.files) {
@@ -206,10 +214,10 @@ impl Arguments {
             }
         }
         if self.verbose {
-            let rate = outcome.replies.len() as f64 / outcome.took.as_secs_f64().max(1e-9);
+            let count = u32::try_from(outcome.replies.len()).unwrap_or(u32::MAX);
+            let rate = f64::from(count) / outcome.took.as_secs_f64().max(1e-9);
             println!(
-                "  {} operations in {:.1} ms, {rate:.0} a second",
-                outcome.replies.len(),
+                "  {count} operations in {:.1} ms, {rate:.0} a second",
                 outcome.took.as_secs_f64() * 1e3
             );
             for line in outcome.stderr.lines() {

@@ -59,7 +59,11 @@ extern "C" fn on_crash(signal: c_int, _: *const sys::SigInfo, _: *mut c_void) {
     // SAFETY: room for as many addresses as is said.
     let count = unsafe { sys::backtrace(frames.as_mut_ptr(), MOST as c_int) };
     // The first two are this handler and where the kernel returns to.
-    for frame in frames.iter().take(usize::try_from(count).unwrap_or(0)).skip(2) {
+    for frame in frames
+        .iter()
+        .take(usize::try_from(count).unwrap_or(0))
+        .skip(2)
+    {
         write(*frame as usize);
     }
     let action = sys::SigAction::new(0);

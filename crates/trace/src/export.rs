@@ -61,7 +61,7 @@ fn words(header: &Header) -> Vec<String> {
 fn quoted(words: &[String]) -> String {
     let quoted = words.iter().map(|word| {
         shlex::try_quote(word)
-            .map(|quoted| quoted.into_owned())
+            .map(std::borrow::Cow::into_owned)
             .unwrap_or_default()
     });
     quoted.collect::<Vec<_>>().join(" ")
@@ -81,11 +81,10 @@ fn heredoc(trace: &Trace) -> String {
     );
     for step in &trace.steps {
         match &step.action {
-            Action::Nothing | Action::Edge { .. } => {}
+            Action::Nothing | Action::Edge { .. } | Action::Reset => {}
             Action::Do(command, _) | Action::Until(command, _) => {
                 let _ = writeln!(text, "{}", wire(command));
             }
-            Action::Reset => {}
         }
     }
     text.push_str("EOF\n");
@@ -106,7 +105,11 @@ fn name(trace: &Trace) -> String {
             }
         })
         .collect::<String>();
-    let name = words.split_whitespace().take(8).collect::<Vec<_>>().join("_");
+    let name = words
+        .split_whitespace()
+        .take(8)
+        .collect::<Vec<_>>()
+        .join("_");
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         format!("session_{name}").trim_end_matches('_').to_owned()
     } else {
@@ -151,12 +154,16 @@ fn c(trace: &Trace) -> String {
             Action::Nothing | Action::Edge { .. } => continue,
         };
         let call = c_call(command);
-        match expected.and_then(|expected| compared(expected)) {
+        match expected.and_then(compared) {
             Some((value, None)) => {
                 let _ = writeln!(text, "    g_assert_cmphex({call}, ==, {value:#x});");
             }
             Some((value, Some(mask))) => {
-                let _ = writeln!(text, "    g_assert_cmphex({call} & {mask:#x}, ==, {:#x});", value & mask);
+                let _ = writeln!(
+                    text,
+                    "    g_assert_cmphex({call} & {mask:#x}, ==, {:#x});",
+                    value & mask
+                );
             }
             None => {
                 let _ = writeln!(text, "    {call};");
@@ -183,31 +190,50 @@ fn compared(expected: &Expected) -> Option<(u64, Option<u64>)> {
 fn c_call(command: &Command) -> String {
     match command {
         Command::In { width, port } => format!("qtest_in{}(s, {port:#x})", width.letter()),
-        Command::Out { width, port, value } => format!("qtest_out{}(s, {port:#x}, {value:#x})", width.letter()),
+        Command::Out { width, port, value } => {
+            format!("qtest_out{}(s, {port:#x}, {value:#x})", width.letter())
+        }
         Command::Read { width, addr } => format!("qtest_read{}(s, {addr:#x})", width.letter()),
-        Command::Write { width, addr, value } => format!("qtest_write{}(s, {addr:#x}, {value:#x})", width.letter()),
+        Command::Write { width, addr, value } => {
+            format!("qtest_write{}(s, {addr:#x}, {value:#x})", width.letter())
+        }
         Command::ReadBlock { addr, len, .. } => {
             let len = len.get();
             format!("qtest_memread(s, {addr:#x}, g_alloca({len:#x}), {len:#x})")
         }
         Command::WriteBlock { addr, data, .. } => {
             let bytes = data.bytes();
-            format!("qtest_bufwrite(s, {addr:#x}, {}, {:#x})", literal(bytes), bytes.len())
+            format!(
+                "qtest_bufwrite(s, {addr:#x}, {}, {:#x})",
+                literal(bytes),
+                bytes.len()
+            )
         }
-        Command::Memset { addr, len, value } => format!("qtest_memset(s, {addr:#x}, {value:#x}, {:#x})", len.get()),
+        Command::Memset { addr, len, value } => {
+            format!("qtest_memset(s, {addr:#x}, {value:#x}, {:#x})", len.get())
+        }
         Command::ClockStep(None) => "qtest_clock_step_next(s)".to_owned(),
         Command::ClockStep(Some(span)) => format!("qtest_clock_step(s, {})", span.get()),
         Command::ClockSet(time) => format!("qtest_clock_set(s, {})", time.get()),
-        Command::InterceptIn { path } => format!("qtest_irq_intercept_in(s, {})", text_literal(path)),
-        Command::InterceptOut { path, .. } => format!("qtest_irq_intercept_out(s, {})", text_literal(path)),
+        Command::InterceptIn { path } => {
+            format!("qtest_irq_intercept_in(s, {})", text_literal(path))
+        }
+        Command::InterceptOut { path, .. } => {
+            format!("qtest_irq_intercept_out(s, {})", text_literal(path))
+        }
         Command::SetIrqIn {
             path,
             name,
             number,
             level,
         } => {
-            let name = name.as_ref().map_or("NULL".to_owned(), |name| text_literal(name));
-            format!("qtest_set_irq_in(s, {}, {name}, {number}, {level})", text_literal(path))
+            let name = name
+                .as_ref()
+                .map_or("NULL".to_owned(), |name| text_literal(name));
+            format!(
+                "qtest_set_irq_in(s, {}, {name}, {number}, {level})",
+                text_literal(path)
+            )
         }
         other => format!("/* {} */", wire(other)),
     }
@@ -227,7 +253,10 @@ fn rust(trace: &Trace) -> String {
     if launch.is_empty() {
         let _ = writeln!(text, "#[testjig::test(on = {machine})]");
     } else {
-        let _ = writeln!(text, "#[testjig::test(on = {machine}, launch = |launch| launch{launch})]");
+        let _ = writeln!(
+            text,
+            "#[testjig::test(on = {machine}, launch = |launch| launch{launch})]"
+        );
     }
     let _ = writeln!(text, "fn {}(vm: &Vm) {{", name(trace));
     for step in &trace.steps {
@@ -241,12 +270,16 @@ fn rust(trace: &Trace) -> String {
             Action::Nothing | Action::Edge { .. } => continue,
         };
         let call = rust_call(command);
-        match expected.and_then(|expected| compared(expected)) {
+        match expected.and_then(compared) {
             Some((value, None)) => {
                 let _ = writeln!(text, "    assert_eq!({call}, {value:#x});");
             }
             Some((value, Some(mask))) => {
-                let _ = writeln!(text, "    assert_eq!({call} & {mask:#x}, {:#x});", value & mask);
+                let _ = writeln!(
+                    text,
+                    "    assert_eq!({call} & {mask:#x}, {:#x});",
+                    value & mask
+                );
             }
             None => {
                 let _ = writeln!(text, "    {call};");
@@ -281,16 +314,31 @@ fn rust_launch(header: &Header) -> String {
 fn rust_call(command: &Command) -> String {
     match command {
         Command::In { width, port } => format!("vm.in{}({port:#x})", width.letter()),
-        Command::Out { width, port, value } => format!("vm.out{}({port:#x}, {value:#x})", width.letter()),
+        Command::Out { width, port, value } => {
+            format!("vm.out{}({port:#x}, {value:#x})", width.letter())
+        }
         Command::Read { width, addr } => format!("vm.read{}({addr:#x})", width.letter()),
-        Command::Write { width, addr, value } => format!("vm.write{}({addr:#x}, {value:#x})", width.letter()),
-        Command::ReadBlock { addr, len, .. } => format!("vm.read_mem({addr:#x}, &mut [0; {}])", len.get()),
+        Command::Write { width, addr, value } => {
+            format!("vm.write{}({addr:#x}, {value:#x})", width.letter())
+        }
+        Command::ReadBlock { addr, len, .. } => {
+            format!("vm.read_mem({addr:#x}, &mut [0; {}])", len.get())
+        }
         Command::WriteBlock { addr, data, .. } => {
-            let bytes: Vec<String> = data.bytes().iter().map(|byte| format!("{byte:#04x}")).collect();
+            let bytes: Vec<String> = data
+                .bytes()
+                .iter()
+                .map(|byte| format!("{byte:#04x}"))
+                .collect();
             format!("vm.write_mem({addr:#x}, &[{}])", bytes.join(", "))
         }
-        Command::Memset { addr, len, value } => format!("vm.memset({addr:#x}, {}, {value:#x})", len.get()),
-        Command::ClockStep(Some(span)) => format!("vm.clock().step(std::time::Duration::from_nanos({}))", span.get()),
+        Command::Memset { addr, len, value } => {
+            format!("vm.memset({addr:#x}, {}, {value:#x})", len.get())
+        }
+        Command::ClockStep(Some(span)) => format!(
+            "vm.clock().step(std::time::Duration::from_nanos({}))",
+            span.get()
+        ),
         other => format!("// {}", wire(other)),
     }
 }

@@ -316,7 +316,11 @@ mod tests {
         ] {
             assert_eq!(range.contains(version), is_in, "{version}");
         }
-        assert!("..".parse::<VersionRange>().unwrap().contains(VersionNumber(0, 0, 0)));
+        assert!(
+            "..".parse::<VersionRange>()
+                .unwrap()
+                .contains(VersionNumber(0, 0, 0))
+        );
         for wrong in ["8", "8.1", "8.1..x", "8...9", "8.1.2.3..", "..+8.1"] {
             assert!(wrong.parse::<VersionRange>().is_err(), "{wrong}");
         }

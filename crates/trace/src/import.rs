@@ -66,7 +66,11 @@ impl Import {
             ));
         }
         if draft.steps.len() > MOST_STEPS {
-            return Err(ParseError::new(1, 1, "there are more than 2,000,000 operations"));
+            return Err(ParseError::new(
+                1,
+                1,
+                "there are more than 2,000,000 operations",
+            ));
         }
         Ok((self.finish(draft)?, spelling))
     }
@@ -74,7 +78,11 @@ impl Import {
     fn finish(&self, draft: Draft) -> Result<Trace, ParseError> {
         let (line, column) = draft.place;
         let arch = draft.machine.arch.or(self.arch).ok_or_else(|| {
-            ParseError::new(line, column, "nothing says for which architecture this is: name it with --arch")
+            ParseError::new(
+                line,
+                column,
+                "nothing says for which architecture this is: name it with --arch",
+            )
         })?;
         let usual = (arch == Arch::X86_64 || arch == Arch::I386).then(|| "pc".to_owned());
         let machine = draft
@@ -83,7 +91,11 @@ impl Import {
             .or_else(|| self.machine.clone())
             .or(usual)
             .ok_or_else(|| {
-                ParseError::new(line, column, "nothing says on which machine this is: name it with --machine")
+                ParseError::new(
+                    line,
+                    column,
+                    "nothing says on which machine this is: name it with --machine",
+                )
             })?;
         let mut header = Header::new(arch, machine);
         header.machine_options = draft.machine.options;
@@ -114,7 +126,9 @@ fn spelling(lines: &[Line]) -> Spelling {
     if any(&|line| line.starts_with("[R +") || line.starts_with("[R ")) {
         Spelling::Log
     } else if any(&|line| {
-        (line.contains("qtest_") && line.contains('(') || line.starts_with("outl(") || line.starts_with("writel("))
+        (line.contains("qtest_") && line.contains('(')
+            || line.starts_with("outl(")
+            || line.starts_with("writel("))
             && !line.contains("qemu-system")
     }) {
         Spelling::C
@@ -125,9 +139,34 @@ fn spelling(lines: &[Line]) -> Spelling {
 
 /// The words that begin an operation.
 const OPERATIONS: [&str; 28] = [
-    "inb", "inw", "inl", "outb", "outw", "outl", "readb", "readw", "readl", "readq", "writeb", "writew", "writel", "writeq", "read",
-    "write", "b64read", "b64write", "memset", "clock_step", "clock_set", "irq_intercept_in", "irq_intercept_out", "set_irq_in",
-    "module_load", "endianness", "rtas", "csr",
+    "inb",
+    "inw",
+    "inl",
+    "outb",
+    "outw",
+    "outl",
+    "readb",
+    "readw",
+    "readl",
+    "readq",
+    "writeb",
+    "writew",
+    "writel",
+    "writeq",
+    "read",
+    "write",
+    "b64read",
+    "b64write",
+    "memset",
+    "clock_step",
+    "clock_set",
+    "irq_intercept_in",
+    "irq_intercept_out",
+    "set_irq_in",
+    "module_load",
+    "endianness",
+    "rtas",
+    "csr",
 ];
 
 /// Whether a line begins as an operation does.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use testjig_qtest::Command;
-use testjig_vm::{
-    Arch, Drive, Image, Interface, Launch, MachineType, Qemu, RamBackend, machine,
-};
+use testjig_vm::{Arch, Drive, Image, Interface, Launch, MachineType, Qemu, RamBackend, machine};
 
 use crate::header::{DiskInterface, Header, Requirement};
 use crate::session::{Action, Trace};
@@ -24,7 +22,10 @@ impl Trace {
         let caps = &qemu.caps;
         let who = qemu.called();
         if qemu.arch != header.arch {
-            return Some(format!("{who} is for {}, the session for {}", qemu.arch, header.arch));
+            return Some(format!(
+                "{who} is for {}, the session for {}",
+                qemu.arch, header.arch
+            ));
         }
         if !caps.machines.contains(&header.machine) {
             return Some(format!("{who} has no machine {}", header.machine));
@@ -33,22 +34,34 @@ impl Trace {
             let first = value.split(',').next().unwrap_or_default();
             first.strip_prefix("driver=").unwrap_or(first)
         });
-        let required = header.requires.iter().filter_map(|requirement| match requirement {
-            Requirement::Device(name) => Some(name.as_str()),
-            _ => None,
-        });
-        if let Some(device) = devices.chain(required).find(|device| !caps.devices.contains(*device)) {
+        let required = header
+            .requires
+            .iter()
+            .filter_map(|requirement| match requirement {
+                Requirement::Device(name) => Some(name.as_str()),
+                _ => None,
+            });
+        if let Some(device) = devices
+            .chain(required)
+            .find(|device| !caps.devices.contains(*device))
+        {
             return Some(format!("{who} has no device {device}"));
         }
         let objects = header.values("-object").map(|value| {
             let first = value.split(',').next().unwrap_or_default();
             first.strip_prefix("qom-type=").unwrap_or(first)
         });
-        let required = header.requires.iter().filter_map(|requirement| match requirement {
-            Requirement::Object(name) => Some(name.as_str()),
-            _ => None,
-        });
-        if let Some(object) = objects.chain(required).find(|object| !caps.objects.contains(*object)) {
+        let required = header
+            .requires
+            .iter()
+            .filter_map(|requirement| match requirement {
+                Requirement::Object(name) => Some(name.as_str()),
+                _ => None,
+            });
+        if let Some(object) = objects
+            .chain(required)
+            .find(|object| !caps.objects.contains(*object))
+        {
             return Some(format!("{who} has no object {object}"));
         }
         let moves_clock = header.requires.contains(&Requirement::Clock)
@@ -59,7 +72,9 @@ impl Trace {
                 )
             });
         if moves_clock && !caps.clock {
-            return Some("this QEMU has no qtest accelerator, so its virtual clock can't be moved".into());
+            return Some(
+                "this QEMU has no qtest accelerator, so its virtual clock can't be moved".into(),
+            );
         }
         if header.requires.contains(&Requirement::Running) && !caps.running {
             return Some(format!("time does not pass by itself on {}", qemu.called()));
@@ -114,7 +129,8 @@ impl Header {
 
 /// The machine of this name: one whose memory is known, or one of which only the name is. Each is made once.
 fn machine_of(arch: Arch, name: &str) -> &'static MachineType {
-    static MADE: Mutex<BTreeMap<(Arch, String), &'static MachineType>> = Mutex::new(BTreeMap::new());
+    static MADE: Mutex<BTreeMap<(Arch, String), &'static MachineType>> =
+        Mutex::new(BTreeMap::new());
     if let Some(known) = MachineType::by_name(arch, name) {
         return known;
     }

@@ -218,7 +218,10 @@ impl Minimise {
 /// The session without comments, and without answers but the one that makes the difference.
 fn without_ornaments(trace: &Trace, outcome: &Outcome) -> Trace {
     let differs = matches!(outcome.verdict, Verdict::Differs(_));
-    let kept = outcome.difference.as_ref().map(|difference| difference.step);
+    let kept = outcome
+        .difference
+        .as_ref()
+        .map(|difference| difference.step);
     let edges_differ = differs && kept.is_none();
     let steps = trace.steps.iter().enumerate().filter_map(|(at, step)| {
         let action = match &step.action {
@@ -364,7 +367,8 @@ impl Search<'_, '_> {
                     return Ok(Some(stopped));
                 }
                 let count = self.best.steps.len();
-                let starts: Vec<usize> = (at..count).step_by(run).take(self.probes.jobs()).collect();
+                let starts: Vec<usize> =
+                    (at..count).step_by(run).take(self.probes.jobs()).collect();
                 let candidates = starts.iter().map(|&start| {
                     let mut candidate = self.best.clone();
                     candidate.steps.drain(start..count.min(start + run));

@@ -57,7 +57,11 @@ impl fmt::Display for Plain<'_> {
             return f.write_str(text);
         }
         for character in text.chars() {
-            let shown = if character.is_control() { ' ' } else { character };
+            let shown = if character.is_control() {
+                ' '
+            } else {
+                character
+            };
             write!(f, "{shown}")?;
         }
         Ok(())

@@ -211,7 +211,9 @@ impl Replay {
         let failed = run.all();
         let took = begin.elapsed();
         let Run {
-            replies, difference, ..
+            replies,
+            difference,
+            ..
         } = run;
         let (answered, edges) = vm.with_journal(|journal| {
             let edges = journal.edges_since(counted).copied().collect::<Vec<_>>();
@@ -230,7 +232,7 @@ impl Replay {
         let ending = match (grown, failed) {
             (Some(bytes), _) => Ending::Grown(bytes),
             (None, None) => Ending::Fine,
-            (None, Some(how)) => ending(vm, how),
+            (None, Some(how)) => ending(vm, &how),
         };
         outcome.stderr = vm.stderr();
         outcome.verdict = match ending.signature() {
@@ -253,8 +255,8 @@ enum Broken {
     Reset,
 }
 
-fn ending(vm: &Vm, how: Broken) -> Ending {
-    let is_gone = match &how {
+fn ending(vm: &Vm, how: &Broken) -> Ending {
+    let is_gone = match how {
         Broken::Wire(error) => matches!(error.kind(), ErrorKind::Closed { .. } | ErrorKind::Io(_)),
         Broken::Reset => true,
     };
@@ -273,7 +275,9 @@ fn ending(vm: &Vm, how: Broken) -> Ending {
 pub(crate) fn skip_or(error: LaunchError) -> Result<String, ReplayError> {
     let lacks = matches!(
         error.kind(),
-        LaunchErrorKind::UnknownMachine | LaunchErrorKind::UnknownDevice | LaunchErrorKind::Unsupported
+        LaunchErrorKind::UnknownMachine
+            | LaunchErrorKind::UnknownDevice
+            | LaunchErrorKind::Unsupported
     );
     let stderr = error.stderr();
     let unknown = stderr.lines().find(|line| {
@@ -341,10 +345,17 @@ fn edges_differ(trace: &Trace, edges: &[Edge]) -> Option<String> {
             (None, None) => return None,
             (Some(wanted), Some(got)) if wanted == (got.line, got.level) => {}
             (Some((line, level)), None) => {
-                return Some(format!("interrupt line {line} was not {} ({number})", word(level)));
+                return Some(format!(
+                    "interrupt line {line} was not {} ({number})",
+                    word(level)
+                ));
             }
             (None, Some(edge)) => {
-                return Some(format!("interrupt line {} was {} once more", edge.line, word(edge.level)));
+                return Some(format!(
+                    "interrupt line {} was {} once more",
+                    edge.line,
+                    word(edge.level)
+                ));
             }
             (Some((line, level)), Some(edge)) => {
                 return Some(format!(
@@ -393,7 +404,9 @@ impl Run<'_> {
                     }
                 }
                 Action::Reset => {
-                    let done = self.batch(&mut batch, &mut places).and_then(|()| self.reset());
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.reset());
                     if let Err(broken) = done {
                         return Some(broken);
                     }

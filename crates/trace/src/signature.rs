@@ -79,7 +79,10 @@ fn sanitizer(stderr: &str) -> Option<String> {
     let kind = lines.find_map(|line| {
         let (_, rest) = line.split_once("ERROR: ")?;
         let (tool, rest) = rest.split_once("Sanitizer: ")?;
-        Some(format!("{tool}Sanitizer: {}", rest.split_whitespace().next()?))
+        Some(format!(
+            "{tool}Sanitizer: {}",
+            rest.split_whitespace().next()?
+        ))
     })?;
     let mut functions: Vec<&str> = Vec::new();
     for line in lines {
@@ -91,7 +94,10 @@ fn sanitizer(stderr: &str) -> Option<String> {
             }
             break;
         }
-        let function = line.split(" in ").nth(1).and_then(|rest| rest.split(' ').next());
+        let function = line
+            .split(" in ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
         functions.extend(function.filter(|name| !name.starts_with("__")));
         if functions.len() == FRAMES {
             break;
@@ -135,8 +141,14 @@ fn frames(stderr: &str) -> Option<String> {
     let own: Vec<&Frame<'_>> = all.iter().filter(|frame| frame.is_program).collect();
     let first = own.first()?;
     let short: String = first.build.chars().take(12).collect();
-    let again = own.iter().filter(|frame| frame.place == first.place).count();
-    let round = own.iter().skip(1).position(|frame| frame.place == first.place);
+    let again = own
+        .iter()
+        .filter(|frame| frame.place == first.place)
+        .count();
+    let round = own
+        .iter()
+        .skip(1)
+        .position(|frame| frame.place == first.place);
     if let (Some(round), true) = (round, again >= 3) {
         let mut places: Vec<String> = own[..=round].iter().map(|frame| frame.shown()).collect();
         places.sort();
@@ -208,7 +220,10 @@ mod tests {
         );
         assert_ne!(
             one,
-            gone(6, "q: ../hw/ide/core.c:944: ide_dma_cb: Assertion `m' failed.\n")
+            gone(
+                6,
+                "q: ../hw/ide/core.c:944: ide_dma_cb: Assertion `m' failed.\n"
+            )
         );
     }
 
@@ -246,7 +261,10 @@ mod tests {
             })
         };
         assert_eq!(gone(11, &cycle(0)), gone(11, &cycle(1)));
-        assert_eq!(gone(11, &cycle(2)), "signal 11: recursion in bb: 0x10, 0x20, 0x30");
+        assert_eq!(
+            gone(11, &cycle(2)),
+            "signal 11: recursion in bb: 0x10, 0x20, 0x30"
+        );
     }
 
     #[test]

@@ -49,7 +49,10 @@ const OPTIONS: &[(&str, Takes)] = &[
     ("-watchdog-action", Takes::Properties),
     ("-action", Takes::Properties),
     ("-vga", Takes::Properties),
-    ("-usbdevice", Takes::OneOf(&["tablet", "mouse", "keyboard", "wacom-tablet"])),
+    (
+        "-usbdevice",
+        Takes::OneOf(&["tablet", "mouse", "keyboard", "wacom-tablet"]),
+    ),
     ("-drive", Takes::Properties),
     ("-blockdev", Takes::OneOf(&["null-co", "driver=null-co"])),
     ("-netdev", Takes::OneOf(&["hubport", "user"])),
@@ -85,8 +88,14 @@ const REACHING: &[(&str, &str)] = &[
     ("usb-mtp", "files of the host's"),
     ("usb-redir", "a device outside this process"),
     ("ivshmem", "memory of the host's"),
-    ("pvpanic-", "pvpanic devices end the machine by design; that says nothing"),
-    ("loader", "a file of the host's, and memory of the machine written before it starts"),
+    (
+        "pvpanic-",
+        "pvpanic devices end the machine by design; that says nothing",
+    ),
+    (
+        "loader",
+        "a file of the host's, and memory of the machine written before it starts",
+    ),
     ("guest-loader", "a file of the host's"),
     ("xen", "the host's Xen"),
     ("tpm", "a device outside this process"),
@@ -101,10 +110,50 @@ const REACHING: &[(&str, &str)] = &[
 
 /// Names of properties whose values are files, sockets, commands or devices of the host.
 const HOST_PROPERTIES: &[&str] = &[
-    "append", "bootfile", "cmd", "command", "dir", "downscript", "dtb", "dumpdtb", "exec", "fd", "fds", "filename", "firmware",
-    "guestfwd", "helper", "host", "hostaddr", "hostbus", "hostdevice", "hostfwd", "hostname", "hostport", "initrd", "kernel",
-    "logappend", "logfile", "mem-path", "mountpath", "path", "pflash0", "pflash1", "script", "shm", "smb", "smbserver", "socket",
-    "sock", "sysfsdev", "tftp", "unix", "vhostfd", "vhostfds", "vhost", "wwn-path",
+    "append",
+    "bootfile",
+    "cmd",
+    "command",
+    "dir",
+    "downscript",
+    "dtb",
+    "dumpdtb",
+    "exec",
+    "fd",
+    "fds",
+    "filename",
+    "firmware",
+    "guestfwd",
+    "helper",
+    "host",
+    "hostaddr",
+    "hostbus",
+    "hostdevice",
+    "hostfwd",
+    "hostname",
+    "hostport",
+    "initrd",
+    "kernel",
+    "logappend",
+    "logfile",
+    "mem-path",
+    "mountpath",
+    "path",
+    "pflash0",
+    "pflash1",
+    "script",
+    "shm",
+    "smb",
+    "smbserver",
+    "socket",
+    "sock",
+    "sysfsdev",
+    "tftp",
+    "unix",
+    "vhostfd",
+    "vhostfds",
+    "vhost",
+    "wwn-path",
 ];
 
 impl Trace {
@@ -136,7 +185,10 @@ impl Header {
             });
         };
         if !is_name(&self.machine) {
-            refuse(&self.machine, "a machine's name has letters, digits, `.`, `_` and `-`");
+            refuse(
+                &self.machine,
+                "a machine's name has letters, digits, `.`, `_` and `-`",
+            );
         }
         for (name, value) in &self.machine_options {
             let shown = format!("{name}={value}");
@@ -150,17 +202,27 @@ impl Header {
         }
         for disk in &self.disks {
             if !is_name(&disk.id) {
-                refuse(&disk.id, "a disk's name has letters, digits, `.`, `_` and `-`");
+                refuse(
+                    &disk.id,
+                    "a disk's name has letters, digits, `.`, `_` and `-`",
+                );
             }
         }
         let mut words = self.args.iter();
         while let Some(word) = words.next() {
             // QEMU takes both spellings.
-            let option = word.strip_prefix('-').filter(|rest| rest.starts_with('-')).unwrap_or(word);
+            let option = word
+                .strip_prefix('-')
+                .filter(|rest| rest.starts_with('-'))
+                .unwrap_or(word);
             let Some((_, takes)) = OPTIONS.iter().find(|(known, _)| *known == option) else {
                 refuse(word, unlisted(option));
                 // What follows belongs to it, if it is no option.
-                if words.as_slice().first().is_some_and(|next| !next.starts_with('-')) {
+                if words
+                    .as_slice()
+                    .first()
+                    .is_some_and(|next| !next.starts_with('-'))
+                {
                     words.next();
                 }
                 continue;
@@ -184,11 +246,11 @@ impl Header {
 fn unlisted(option: &str) -> &'static str {
     match option {
         "-M" | "-machine" => "the machine is what `machine: …` says",
-        "-accel" | "-enable-kvm" | "-qtest" | "-qtest-log" | "-nodefaults" | "-display" | "-nographic" | "-S" | "-no-user-config" => {
-            "whoever replays sees to that"
-        }
-        "-kernel" | "-initrd" | "-dtb" | "-bios" | "-pflash" | "-hda" | "-hdb" | "-hdc" | "-hdd" | "-cdrom" | "-fda" | "-fdb"
-        | "-sd" | "-mtdblock" | "-option-rom" | "-L" | "-readconfig" | "-plugin" => {
+        "-accel" | "-enable-kvm" | "-qtest" | "-qtest-log" | "-nodefaults" | "-display"
+        | "-nographic" | "-S" | "-no-user-config" => "whoever replays sees to that",
+        "-kernel" | "-initrd" | "-dtb" | "-bios" | "-pflash" | "-hda" | "-hdb" | "-hdc"
+        | "-hdd" | "-cdrom" | "-fda" | "-fdb" | "-sd" | "-mtdblock" | "-option-rom" | "-L"
+        | "-readconfig" | "-plugin" => {
             "it names a file of the host's; a scratch disk is `disk: NAME SIZE`"
         }
         "-incoming" => "an incoming migration can run a command, and reads what it is given",
@@ -206,16 +268,25 @@ fn is_name(text: &str) -> bool {
 /// Why an option may not have this value.
 fn value_of(option: &str, value: &str, takes: Takes) -> Option<&'static str> {
     if value.trim_start().starts_with('{') {
-        return Some("properties are written `name=value`, not as JSON, so that they can be looked at");
+        return Some(
+            "properties are written `name=value`, not as JSON, so that they can be looked at",
+        );
     }
-    if value.contains([';', '|', '&', '`', '<', '>', '\n', '\r', '\0']) || value.contains("$(") || value.contains("${") {
+    if value.contains([';', '|', '&', '`', '<', '>', '\n', '\r', '\0'])
+        || value.contains("$(")
+        || value.contains("${")
+    {
         return Some("it has characters that shells act on; no machine needs them");
     }
     let mut parts = value.split(',');
     let first = parts.clone().next().unwrap_or_default();
     if let Takes::OneOf(words) = takes {
         let kind = first.split_once('=').map_or(first, |(name, kind)| {
-            if matches!(name, "type" | "qom-type" | "driver" | "model") { kind } else { first }
+            if matches!(name, "type" | "qom-type" | "driver" | "model") {
+                kind
+            } else {
+                first
+            }
         });
         if !words.contains(&first) && !words.contains(&kind) {
             return Some(match option {
@@ -225,14 +296,22 @@ fn value_of(option: &str, value: &str, takes: Takes) -> Option<&'static str> {
                 "-chardev" | "-serial" | "-monitor" | "-parallel" => {
                     "a file, socket or process of the host's; there are `null` and `ringbuf`"
                 }
-                "-object" => "objects may be rng-builtin, cryptodev-backend-builtin, memory-backend-ram, iothread, throttle-group",
-                "-blockdev" => "a file of the host's; there are `null-co`, and scratch disks: `disk: NAME SIZE`",
+                "-object" => {
+                    "objects may be rng-builtin, cryptodev-backend-builtin, memory-backend-ram, iothread, throttle-group"
+                }
+                "-blockdev" => {
+                    "a file of the host's; there are `null-co`, and scratch disks: `disk: NAME SIZE`"
+                }
                 "-audiodev" => "sound of the host's; there is `none`",
                 _ => "this value is not among those that a file may use",
             });
         }
         let is_user = first == "user" || kind == "user";
-        if is_user && !parts.clone().any(|part| part == "restrict=on" || part == "restrict=yes") {
+        if is_user
+            && !parts
+                .clone()
+                .any(|part| part == "restrict=on" || part == "restrict=yes")
+        {
             return Some("a network that reaches the host's; write `user,restrict=on`");
         }
     }
@@ -272,16 +351,16 @@ fn property(name: &str, value: &str) -> Option<&'static str> {
 
 /// A drive without a file: QEMU's null device, or an empty slot.
 fn drive(value: &str) -> Option<&'static str> {
-    const FILE: &str = "a file of the host's; there are `file=null-co://`, and scratch disks: `disk: NAME SIZE`";
+    const FILE: &str =
+        "a file of the host's; there are `file=null-co://`, and scratch disks: `disk: NAME SIZE`";
     for part in value.split(',') {
         let Some((name, value)) = part.split_once('=') else {
             continue;
         };
         match name {
             "file" if value == "null-co://" || value == "null-aio://" => {}
-            "file" | "file.filename" | "backing" => return Some(FILE),
             "driver" | "file.driver" if matches!(value, "null-co" | "null-aio" | "raw") => {}
-            "driver" | "file.driver" => return Some(FILE),
+            "file" | "file.filename" | "backing" | "driver" | "file.driver" => return Some(FILE),
             "format" if value != "raw" => return Some("only raw images come without a file"),
             "snapshot" => return Some("it would make a file of the host's"),
             _ => {
@@ -326,13 +405,19 @@ mod tests {
     fn what_reaches_the_host_is_refused() {
         for (args, why) in [
             ("-netdev tap,id=n,script=/tmp/evil.sh", "leaves the machine"),
-            ("-netdev user,id=n,restrict=on,hostfwd=tcp::1-:2", "the host's"),
+            (
+                "-netdev user,id=n,restrict=on,hostfwd=tcp::1-:2",
+                "the host's",
+            ),
             ("-netdev user,id=n", "restrict=on"),
             ("-incoming 'exec:touch x'", "command"),
             ("-drive file=/etc/passwd,if=none", "a file of the host's"),
             ("-drive file=disk.qcow2,if=none", "a file of the host's"),
             ("-drive file=null-co://,format=qcow2", "raw"),
-            ("-drive file.driver=file,file.filename=x", "a file of the host's"),
+            (
+                "-drive file.driver=file,file.filename=x",
+                "a file of the host's",
+            ),
             ("-hda x.img", "scratch disk"),
             ("-device vfio-pci,host=01:00.0", "host"),
             ("-device loader,addr=0", "host"),
@@ -345,7 +430,10 @@ mod tests {
             ("-chardev socket,id=c,path=x", "socket"),
             ("-serial stdio", "socket"),
             ("-monitor tcp::4444,server", "socket"),
-            ("-object memory-backend-file,mem-path=/dev/shm/x,id=m", "objects"),
+            (
+                "-object memory-backend-file,mem-path=/dev/shm/x,id=m",
+                "objects",
+            ),
             ("-object qom-type=filter-dump,id=m,file=x", "objects"),
             ("-fsdev local,path=/,id=f", "not among"),
             ("--trace file=x", "not among"),

@@ -30,8 +30,8 @@ impl Watch {
         let (stop, stopped) = mpsc::channel::<()>();
         let found = Arc::clone(&seen);
         let watch = move || {
-            let Some(pidfd) = Pid::from_raw(pid as i32)
-                .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            let Some(pidfd) =
+                Pid::from_raw(pid as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
             else {
                 return;
             };
@@ -87,6 +87,13 @@ fn anonymous(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("RssAnon:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .trim()
+                .parse()
+                .ok()
+        })
         .map_or(0, |kib: u64| kib << 10)
 }

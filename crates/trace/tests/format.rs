@@ -6,8 +6,8 @@ use testjig_qtest::{
     Word,
 };
 use testjig_trace::{
-    Action, Detect, Disk, DiskInterface, Expect, Expected, FileError, Header, Red, Requirement, Step,
-    Trace, VersionNumber, VersionRange,
+    Action, Detect, Disk, DiskInterface, Expect, Expected, FileError, Header, Red, Requirement,
+    Step, Trace, VersionNumber, VersionRange,
 };
 use testjig_vm::Arch;
 
@@ -67,7 +67,8 @@ fn command() -> impl Strategy<Value = Command> {
         prop::option::of(any::<u32>()).prop_map(|ns| Command::ClockStep(ns.map(Nanos::from))),
         any::<u32>().prop_map(|ns| Command::ClockSet(ns.into())),
         word().prop_map(|path| Command::InterceptIn { path }),
-        (word(), prop::option::of(word())).prop_map(|(path, name)| Command::InterceptOut { path, name }),
+        (word(), prop::option::of(word()))
+            .prop_map(|(path, name)| Command::InterceptOut { path, name }),
         (word(), any::<u16>(), any::<i32>()).prop_map(|(path, number, level)| Command::SetIrqIn {
             path,
             name: None,
@@ -80,26 +81,30 @@ fn command() -> impl Strategy<Value = Command> {
 
 /// A command with an answer that it can have.
 fn answered() -> impl Strategy<Value = (Command, Expected)> {
-    (command(), any::<u64>(), any::<bool>(), any::<bool>()).prop_map(|(command, seed, masks, fails)| {
-        if fails {
-            let reason = if masks { "no such thing" } else { "" };
-            let failure = Failure {
-                severity: Severity::Fail,
-                reason: reason.into(),
+    (command(), any::<u64>(), any::<bool>(), any::<bool>()).prop_map(
+        |(command, seed, masks, fails)| {
+            if fails {
+                let reason = if masks { "no such thing" } else { "" };
+                let failure = Failure {
+                    severity: Severity::Fail,
+                    reason: reason.into(),
+                };
+                return (command, Expected::exactly(Reply::Failed(failure)));
+            }
+            let reply = match &command {
+                Command::In { width, .. } => Reply::Value(seed & u64::from(width.mask())),
+                Command::Read { width, .. } => Reply::Value(seed & width.mask()),
+                Command::ReadBlock { len, .. } => {
+                    Reply::Bytes(vec![seed as u8; len.get() as usize])
+                }
+                Command::ClockStep(_) | Command::ClockSet(_) => Reply::Nanos((seed as u32).into()),
+                Command::Endianness => Reply::Endianness(Endianness::Big),
+                _ => Reply::Done,
             };
-            return (command, Expected::exactly(Reply::Failed(failure)));
-        }
-        let reply = match &command {
-            Command::In { width, .. } => Reply::Value(seed & u64::from(width.mask())),
-            Command::Read { width, .. } => Reply::Value(seed & width.mask()),
-            Command::ReadBlock { len, .. } => Reply::Bytes(vec![seed as u8; len.get() as usize]),
-            Command::ClockStep(_) | Command::ClockSet(_) => Reply::Nanos((seed as u32).into()),
-            Command::Endianness => Reply::Endianness(Endianness::Big),
-            _ => Reply::Done,
-        };
-        let mask = (masks && matches!(reply, Reply::Value(_))).then_some(seed.rotate_left(7));
-        (command, Expected { reply, mask })
-    })
+            let mask = (masks && matches!(reply, Reply::Value(_))).then_some(seed.rotate_left(7));
+            (command, Expected { reply, mask })
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -118,7 +123,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn header() -> impl Strategy<Value = Header> {
     let text = "[!-~]([ -~]{0,30}[!-~])?";
     let version = (0_u64..20, 0_u64..9, 0_u64..9).prop_map(|(a, b, c)| VersionNumber(a, b, c));
-    let range = (prop::option::of(version.clone()), prop::option::of(version.clone()))
+    let range = (
+        prop::option::of(version.clone()),
+        prop::option::of(version.clone()),
+    )
         .prop_map(|(from, before)| VersionRange { from, before });
     let disk = (
         "[a-z][a-z0-9]{0,5}",
@@ -298,7 +306,10 @@ fn a_file_larger_than_the_limits_is_refused_without_being_kept() {
     );
     std::fs::write(&path, b"qtr 1\ntitle: \xff\n").unwrap();
     let error = Trace::read(&path).unwrap_err().to_string();
-    assert!(error.contains("line 2, column 8: this is no text"), "{error}");
+    assert!(
+        error.contains("line 2, column 8: this is no text"),
+        "{error}"
+    );
 }
 
 /// How much memory this process has had at most, in bytes.

@@ -10,9 +10,30 @@ use crate::session::Step;
 
 /// Calls that do nothing to the machine.
 const HARMLESS: [&str; 24] = [
-    "qtest_quit", "qtest_end", "qtest_get_arch", "qtest_add_func", "qtest_has_device", "qtest_has_machine", "g_test_init", "g_test_run", "g_test_skip",
-    "g_assert", "g_assert_true", "g_assert_false", "g_assert_cmpint", "g_assert_cmphex", "g_assert_null", "g_assert_nonnull", "g_free",
-    "strcmp", "main", "sizeof", "if", "return", "g_str_equal", "assert",
+    "qtest_quit",
+    "qtest_end",
+    "qtest_get_arch",
+    "qtest_add_func",
+    "qtest_has_device",
+    "qtest_has_machine",
+    "g_test_init",
+    "g_test_run",
+    "g_test_skip",
+    "g_assert",
+    "g_assert_true",
+    "g_assert_false",
+    "g_assert_cmpint",
+    "g_assert_cmphex",
+    "g_assert_null",
+    "g_assert_nonnull",
+    "g_free",
+    "strcmp",
+    "main",
+    "sizeof",
+    "if",
+    "return",
+    "g_str_equal",
+    "assert",
 ];
 
 pub(super) fn read(lines: &[Line]) -> Result<Draft, ParseError> {
@@ -26,17 +47,23 @@ pub(super) fn read(lines: &[Line]) -> Result<Draft, ParseError> {
         at = call.next;
         match call.name.as_str() {
             "for" | "while" | "do" | "switch" | "goto" => {
-                return Err(text.error(call.at, format!("`{}`: only calls one after the other are read", call.name)));
+                return Err(text.error(
+                    call.at,
+                    format!("`{}`: only calls one after the other are read", call.name),
+                ));
             }
             "qtest_init" | "qtest_initf" | "qtest_start" | "qtest_init_with_serial" => {
                 if draft.has_command {
                     return Err(text.error(call.at, "a second machine: import one test at a time"));
                 }
                 let words = call.text_of(0, &text)?;
-                let words = shlex::split(&words)
-                    .ok_or_else(|| text.error(call.at, "a quotation in the machine's options does not end"))?;
+                let words = shlex::split(&words).ok_or_else(|| {
+                    text.error(call.at, "a quotation in the machine's options does not end")
+                })?;
                 let mut machine = Machine::default();
-                machine.take(&words).map_err(|(_, problem)| text.error(call.at, problem))?;
+                machine
+                    .take(&words)
+                    .map_err(|(_, problem)| text.error(call.at, problem))?;
                 draft.machine = machine;
                 draft.has_command = true;
                 draft.place = text.place(call.at);
@@ -45,7 +72,12 @@ pub(super) fn read(lines: &[Line]) -> Result<Draft, ParseError> {
             name => match command(name, &call, &text)? {
                 Some(command) => draft.steps.push(Step::plain(command)),
                 None if call.is_definition => {}
-                None => return Err(text.error(call.at, format!("`{}` is no call that is known here", excerpt(name)))),
+                None => {
+                    return Err(text.error(
+                        call.at,
+                        format!("`{}` is no call that is known here", excerpt(name)),
+                    ));
+                }
             },
         }
     }
@@ -113,7 +145,9 @@ impl<'a> Text<'a> {
                 at += 1;
                 continue;
             }
-            let end = (at..bytes.len()).find(|&end| !is_name(bytes[end])).unwrap_or(bytes.len());
+            let end = (at..bytes.len())
+                .find(|&end| !is_name(bytes[end]))
+                .unwrap_or(bytes.len());
             let open = (end..bytes.len()).find(|&open| !bytes[open].is_ascii_whitespace());
             if let Some(open) = open.filter(|&open| bytes[open] == b'(') {
                 let name = self.text[at..end].to_owned();
@@ -123,7 +157,11 @@ impl<'a> Text<'a> {
                 let after = self.text[close..].trim_start();
                 return Ok(Some(Call {
                     is_definition: after.starts_with('{'),
-                    next: if looks_inside || after.starts_with('{') { open + 1 } else { close },
+                    next: if looks_inside || after.starts_with('{') {
+                        open + 1
+                    } else {
+                        close
+                    },
                     name,
                     at,
                     arguments,
@@ -199,7 +237,9 @@ fn without_comments(text: &str) -> String {
                 }
             }
             b'/' if bytes.get(at + 1) == Some(&b'*') => {
-                let end = text[at..].find("*/").map_or(bytes.len(), |end| at + end + 2);
+                let end = text[at..]
+                    .find("*/")
+                    .map_or(bytes.len(), |end| at + end + 2);
                 for byte in &mut out[at..end] {
                     if *byte != b'\n' {
                         *byte = b' ';
@@ -219,14 +259,22 @@ impl Call {
     fn argument(&self, index: usize, text: &Text<'_>) -> Result<(usize, &str), ParseError> {
         self.arguments
             .get(index)
-            .map(|(at, argument)| (at + argument.len() - argument.trim_start().len(), argument.trim()))
+            .map(|(at, argument)| {
+                (
+                    at + argument.len() - argument.trim_start().len(),
+                    argument.trim(),
+                )
+            })
             .ok_or_else(|| text.error(self.at, format!("`{}` has too few arguments", self.name)))
     }
 
     fn number(&self, index: usize, text: &Text<'_>) -> Result<u64, ParseError> {
         let (at, word) = self.argument(index, text)?;
         let digits = word.trim_end_matches(['u', 'U', 'l', 'L']);
-        let digits = digits.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(digits);
+        let digits = digits
+            .strip_prefix('(')
+            .and_then(|inner| inner.strip_suffix(')'))
+            .unwrap_or(digits);
         if digits.is_empty() {
             return Err(text.error(at, "a number is missing"));
         }
@@ -252,7 +300,9 @@ impl Call {
                 match characters.next().ok_or_else(wrong)? {
                     (end, '"') => break end,
                     (_, '\\') => bytes.push(escape(&mut characters).ok_or_else(wrong)?),
-                    (_, character) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                    (_, character) => {
+                        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
                 }
             };
             rest = inner[end + 1..].trim_start();
@@ -330,10 +380,12 @@ fn command(name: &str, call: &Call, text: &Text<'_>) -> Result<Option<Command>, 
         u16::try_from(number(0)?).map_err(|_| text.error(call.at, "a port is below 0x10000"))
     };
     let length = |index: usize| -> Result<Length, ParseError> {
-        Length::try_from(number(index)? as usize).map_err(|error| text.error(call.at, error.to_string()))
+        Length::try_from(number(index)? as usize)
+            .map_err(|error| text.error(call.at, error.to_string()))
     };
     let nanos = |index: usize| -> Result<Nanos, ParseError> {
-        Nanos::new(number(index)?).ok_or_else(|| text.error(call.at, "virtual time is less than 2^63 ns"))
+        Nanos::new(number(index)?)
+            .ok_or_else(|| text.error(call.at, "virtual time is less than 2^63 ns"))
     };
     Ok(Some(match name {
         "inb" | "inw" | "inl" => Command::In {
@@ -370,7 +422,8 @@ fn command(name: &str, call: &Call, text: &Text<'_>) -> Result<Option<Command>, 
             data.resize(size, 0);
             Command::WriteBlock {
                 addr: number(0)?,
-                data: Data::try_from(data).map_err(|error| text.error(call.at, error.to_string()))?,
+                data: Data::try_from(data)
+                    .map_err(|error| text.error(call.at, error.to_string()))?,
                 encoding: Encoding::Hex,
             }
         }
@@ -395,7 +448,8 @@ fn command(name: &str, call: &Call, text: &Text<'_>) -> Result<Option<Command>, 
                 (_, "NULL") => None,
                 _ => Some(call.word(from + 1, text)?),
             },
-            number: u16::try_from(number(2)?).map_err(|_| text.error(call.at, "a pin's number is below 65536"))?,
+            number: u16::try_from(number(2)?)
+                .map_err(|_| text.error(call.at, "a pin's number is below 65536"))?,
             level: number(3)? as i32,
         },
         _ => return Ok(None),

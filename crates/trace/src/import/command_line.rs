@@ -58,13 +58,16 @@ impl Machine {
             if !option.starts_with('-') || option == "-" {
                 return Err((at, format!("`{}` belongs to no option", excerpt(word))));
             }
-            if let Some((_, has_value)) = ABOUT_THE_PROCESS.iter().find(|(known, _)| *known == option) {
+            if let Some((_, has_value)) =
+                ABOUT_THE_PROCESS.iter().find(|(known, _)| *known == option)
+            {
                 at += 1 + usize::from(*has_value);
                 continue;
             }
             match option.as_str() {
                 "-M" | "-machine" => {
-                    self.machine(value()?).map_err(|problem| (at + 1, problem))?;
+                    self.machine(value()?)
+                        .map_err(|problem| (at + 1, problem))?;
                     at += 2;
                 }
                 "-m" => {
@@ -81,9 +84,11 @@ impl Machine {
                 }
                 "-netdev" | "-nic" => {
                     let text = value()?;
-                    let is_open = text.split(',').next() == Some("user") && !text.contains("restrict=");
+                    let is_open =
+                        text.split(',').next() == Some("user") && !text.contains("restrict=");
                     if is_open {
-                        self.notes.push(format!("{option} {text}: restrict=on was added"));
+                        self.notes
+                            .push(format!("{option} {text}: restrict=on was added"));
                         self.args.extend([option, format!("{text},restrict=on")]);
                     } else {
                         self.args.extend([option, text.clone()]);

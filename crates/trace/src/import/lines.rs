@@ -41,7 +41,8 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
 /// Whether it can't be read otherwise: a soft break at the end of a line and an encoded `=`.
 fn is_quoted_printable(lines: &[Line]) -> bool {
     let all = |what: fn(&str) -> bool| lines.iter().any(|line| what(&line.text));
-    all(|line| line.contains("=3D")) || all(|line| line.contains("=20")) && all(|line| line.ends_with('='))
+    all(|line| line.contains("=3D"))
+        || all(|line| line.contains("=20")) && all(|line| line.ends_with('='))
 }
 
 /// RFC 2045, 6.7.
@@ -73,15 +74,12 @@ fn unescape(text: &str) -> String {
             .then(|| bytes.get(at + 1..at + 3))
             .flatten()
             .and_then(|digits| const_hex::decode(digits).ok());
-        match code.as_deref() {
-            Some([byte]) => {
-                decoded.push(*byte);
-                at += 3;
-            }
-            _ => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
+        if let Some([byte]) = code.as_deref() {
+            decoded.push(*byte);
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).replace('\u{a0}', " ")
@@ -110,7 +108,11 @@ fn unquote(lines: &mut Vec<Line>) {
 fn outdent(lines: &mut [Line]) {
     for line in lines {
         let rest = line.text.trim_start();
-        let rest = rest.strip_prefix("$ ").unwrap_or(rest).trim_end().to_owned();
+        let rest = rest
+            .strip_prefix("$ ")
+            .unwrap_or(rest)
+            .trim_end()
+            .to_owned();
         let taken = line.text.trim_end().chars().count() - rest.chars().count();
         line.offset += taken;
         line.text = rest;

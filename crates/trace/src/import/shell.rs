@@ -17,7 +17,11 @@ pub(super) fn read(lines: &[Line]) -> Result<Draft, ParseError> {
         let words_before = lines[..start].iter().find(|line| is_operation(&line.text));
         if let Some(line) = words_before {
             let (number, column) = line.place(0);
-            return Err(ParseError::new(number, column, "an operation before the command that takes it"));
+            return Err(ParseError::new(
+                number,
+                column,
+                "an operation before the command that takes it",
+            ));
         }
         draft.place = lines[start].place(0);
         let command = Command::gather(lines, start);
@@ -65,7 +69,12 @@ impl<'a> Command<'a> {
             if !is_more {
                 break;
             }
-            let text = command.text.trim_end().trim_end_matches('\\').trim_end().len();
+            let text = command
+                .text
+                .trim_end()
+                .trim_end_matches('\\')
+                .trim_end()
+                .len();
             let breaks_word = command.text.trim_end().ends_with(',');
             command.text.truncate(text);
             if !breaks_word {
@@ -85,7 +94,18 @@ impl<'a> Command<'a> {
         let last = self.text.split_whitespace().next_back().unwrap_or_default();
         let lacks = matches!(
             last,
-            "-device" | "-drive" | "-M" | "-machine" | "-m" | "-netdev" | "-qtest" | "-display" | "-object" | "-accel" | "-blockdev" | "|"
+            "-device"
+                | "-drive"
+                | "-M"
+                | "-machine"
+                | "-m"
+                | "-netdev"
+                | "-qtest"
+                | "-display"
+                | "-object"
+                | "-accel"
+                | "-blockdev"
+                | "|"
         );
         has_program && !lacks
     }
@@ -113,7 +133,10 @@ impl<'a> Command<'a> {
                                 text.extend(characters.next().map(|(_, next)| next));
                             }
                             Some((_, inner @ ('$' | '`'))) if character == '"' => {
-                                return Err(self.error(at, format!("a shell would put something in for `{inner}`")));
+                                return Err(self.error(
+                                    at,
+                                    format!("a shell would put something in for `{inner}`"),
+                                ));
                             }
                             Some((_, inner)) => text.push(inner),
                             None => return Err(self.error(at, "a quotation that does not end")),
@@ -145,11 +168,14 @@ impl<'a> Command<'a> {
                     characters.next();
                     characters.next();
                 }
-                '$' if !word.is_some() && self.text[at..].starts_with("$QEMU") => {
+                '$' if word.is_none() && self.text[at..].starts_with("$QEMU") => {
                     word = Some((at, "$".to_owned()));
                 }
                 ';' | '&' | '`' | '$' | '>' | '(' | ')' => {
-                    return Err(self.error(at, format!("`{character}`: a command is read here, not a program of a shell")));
+                    return Err(self.error(
+                        at,
+                        format!("`{character}`: a command is read here, not a program of a shell"),
+                    ));
                 }
                 _ => word.get_or_insert((at, String::new())).1.push(character),
             }
@@ -178,26 +204,42 @@ impl<'a> Command<'a> {
                     }
                     program.clear();
                 }
-                "<" | "<<<" => return Err(self.error(at, "operations from elsewhere; they belong between the lines of a heredoc")),
+                "<" | "<<<" => {
+                    return Err(self.error(
+                        at,
+                        "operations from elsewhere; they belong between the lines of a heredoc",
+                    ));
+                }
                 _ => program.push((at, word)),
             }
         }
         // Settings of the environment do nothing to a machine that is built here.
         let is_setting = |word: &str| {
             word.split_once('=').is_some_and(|(name, _)| {
-                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+                !name.is_empty()
+                    && name.bytes().all(|byte| {
+                        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
+                    })
             })
         };
         let mut program = program.into_iter().skip_while(|(_, word)| is_setting(word));
         let Some((at, name)) = program.next() else {
             return Err(self.error(0, "no command takes the operations"));
         };
-        let is_qemu = name.contains("qemu-system-") || name.starts_with("$QEMU") || name.ends_with("/qemu") || name == "qemu";
+        let is_qemu = name.contains("qemu-system-")
+            || name.starts_with("$QEMU")
+            || name.ends_with("/qemu")
+            || name == "qemu";
         if !is_qemu {
-            return Err(self.error(at, format!("`{}` is no QEMU: `qemu-system-…`", excerpt(&name))));
+            return Err(self.error(
+                at,
+                format!("`{}` is no QEMU: `qemu-system-…`", excerpt(&name)),
+            ));
         }
         let mut machine = Machine::default();
-        machine.program(&name).map_err(|problem| self.error(at, problem))?;
+        machine
+            .program(&name)
+            .map_err(|problem| self.error(at, problem))?;
         let (places, words): (Vec<usize>, Vec<String>) = program.unzip();
         machine.take(&words).map_err(|(index, problem)| {
             let at = places.get(index).or(places.last()).copied().unwrap_or(at);
@@ -210,7 +252,11 @@ impl<'a> Command<'a> {
 }
 
 /// The operations of these lines, up to the one that ends the heredoc.
-fn operations(lines: &[Line], delimiter: Option<&str>, draft: &mut Draft) -> Result<(), ParseError> {
+fn operations(
+    lines: &[Line],
+    delimiter: Option<&str>,
+    draft: &mut Draft,
+) -> Result<(), ParseError> {
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         let text = line.text.trim();
@@ -237,14 +283,22 @@ fn operations(lines: &[Line], delimiter: Option<&str>, draft: &mut Draft) -> Res
         _ if !draft.steps.is_empty() => Ok(()),
         Some(end) => {
             let (number, column) = draft.place;
-            Err(ParseError::new(number, column, format!("the heredoc does not end with `{}`", excerpt(end))))
+            Err(ParseError::new(
+                number,
+                column,
+                format!("the heredoc does not end with `{}`", excerpt(end)),
+            ))
         }
         None => Ok(()),
     }
 }
 
 /// One operation, and how many of the next lines belong to it because a mail program broke it.
-pub(super) fn operation(line: &Line, next: &[Line], delimiter: Option<&str>) -> Result<(Step, usize), ParseError> {
+pub(super) fn operation(
+    line: &Line,
+    next: &[Line],
+    delimiter: Option<&str>,
+) -> Result<(Step, usize), ParseError> {
     /// No more lines are put together.
     const PIECES: usize = 4096;
     let problem = match crate::parse::command(&line.text, line.text.trim()) {
@@ -261,10 +315,10 @@ pub(super) fn operation(line: &Line, next: &[Line], delimiter: Option<&str>) -> 
     let mut joined = line.text.trim().to_owned();
     for (taken, more) in next.iter().enumerate().take(PIECES) {
         let piece = more.text.trim();
-        let is_piece = piece
-            .split_whitespace()
-            .all(|word| word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'x'))
-            && !piece.is_empty();
+        let is_piece = piece.split_whitespace().all(|word| {
+            word.bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'x')
+        }) && !piece.is_empty();
         if !is_piece || delimiter == Some(piece) || is_operation(piece) {
             break;
         }

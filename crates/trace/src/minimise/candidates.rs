@@ -213,7 +213,11 @@ fn sooner(command: &Command) -> Vec<Command> {
     let rounder = powers.filter(|power| *power < span.get());
     let halves = [span.get() / 2, span.get() - span.get() / 4];
     rounder
-        .chain(halves.into_iter().filter(|half| *half > 0 && !is_round(span.get())))
+        .chain(
+            halves
+                .into_iter()
+                .filter(|half| *half > 0 && !is_round(span.get())),
+        )
         .filter_map(Nanos::new)
         .filter(|shorter| shorter < span)
         .map(|span| Command::ClockStep(Some(span)))
@@ -280,7 +284,10 @@ fn arguments(of: &Trace) -> impl Iterator<Item = Trace> + '_ {
                 .args
                 .get(at + 1)
                 .is_some_and(|next| !next.starts_with('-'));
-            candidate.header.args.drain(at..=at + usize::from(has_value));
+            candidate
+                .header
+                .args
+                .drain(at..=at + usize::from(has_value));
             candidate
         });
     let properties = header.args.iter().enumerate().flat_map(move |(at, word)| {
@@ -315,22 +322,44 @@ mod tests {
     fn candidates_are_simpler_and_of_the_same_kind() {
         assert_eq!(
             shown(Pass::Values, "outb 0x80 0x85"),
-            ["outb 0x80 0x0", "outb 0x80 0x5", "outb 0x80 0x81", "outb 0x80 0x84"]
+            [
+                "outb 0x80 0x0",
+                "outb 0x80 0x5",
+                "outb 0x80 0x81",
+                "outb 0x80 0x84"
+            ]
         );
         assert_eq!(shown(Pass::Values, "writel 0x10 0x0"), [""; 0]);
         assert_eq!(
             shown(Pass::Lengths, "memset 0x0 0x8 0x1"),
-            ["memset 0x0 0x1 0x1", "memset 0x0 0x4 0x1", "memset 0x0 0x6 0x1", "memset 0x0 0x7 0x1"]
+            [
+                "memset 0x0 0x1 0x1",
+                "memset 0x0 0x4 0x1",
+                "memset 0x0 0x6 0x1",
+                "memset 0x0 0x7 0x1"
+            ]
         );
         assert_eq!(
             shown(Pass::Bytes, "write 0x0 0x2 0x0102"),
-            ["write 0x0 0x2 0x0000", "write 0x0 0x2 0x0002", "write 0x0 0x2 0x0100"]
+            [
+                "write 0x0 0x2 0x0000",
+                "write 0x0 0x2 0x0002",
+                "write 0x0 0x2 0x0100"
+            ]
         );
         assert_eq!(
             shown(Pass::Widths, "writeq 0x8 0x1ff"),
             ["writew 0x8 0x1ff", "writel 0x8 0x1ff"]
         );
-        assert_eq!(shown(Pass::Time, "clock_step 12"), ["clock_step 1", "clock_step 10", "clock_step 6", "clock_step 9"]);
+        assert_eq!(
+            shown(Pass::Time, "clock_step 12"),
+            [
+                "clock_step 1",
+                "clock_step 10",
+                "clock_step 6",
+                "clock_step 9"
+            ]
+        );
         assert_eq!(shown(Pass::Time, "clock_step 1"), [""; 0]);
     }
 

@@ -84,7 +84,9 @@ impl Probes {
         let mut failed = None;
         for _ in 0..sent {
             match self.answers.recv() {
-                Ok((index, Ok(true))) => found = Some(found.map_or(index, |other| other.min(index))),
+                Ok((index, Ok(true))) => {
+                    found = Some(found.map_or(index, |other| other.min(index)));
+                }
                 Ok((_, Ok(false))) => {}
                 Ok((_, Err(error))) => failed = Some(error),
                 Err(_) => break,
