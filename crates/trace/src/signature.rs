@@ -70,7 +70,9 @@ fn assertion(stderr: &str) -> Option<String> {
         .unwrap_or(0);
     // Where the source was when it was compiled is the packager's affair.
     let rest = line[start..].trim_start_matches("ERROR:");
-    Some(without_numbers(rest.trim_start_matches("../")))
+    Some(without_numbers(
+        rest.trim_start_matches("../").trim_start_matches("./"),
+    ))
 }
 
 /// `ERROR: AddressSanitizer: heap-buffer-overflow on address …`, and `#0 0x… in function file:line` below it.
