@@ -21,3 +21,4 @@ mod virtio_mmio;
 mod virtio_net;
 mod virtio_rng;
 mod virtio_scsi;
+mod virtio_serial;

@@ -17,3 +17,4 @@ pub mod virtio_blk;
 pub mod virtio_net;
 pub mod virtio_rng;
 pub mod virtio_scsi;
+pub mod virtio_serial;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use crate::fault::{ClockKind, Fault, FaultKind};
 use crate::process::timespec;
@@ -90,6 +90,15 @@ impl Channel {
             if !self.wait(PollFlags::IN, deadline) {
                 self.late("sends something", within);
             }
+        }
+    }
+
+    /// Hangs up, both ways: the machine sees the end of a character device's connection, and the channel is of no more use.
+    #[track_caller]
+    pub fn hang_up(&self) {
+        self.vm.sync();
+        if let Err(error) = shutdown(&*self.fd, Shutdown::Both) {
+            self.broken("hang up", error);
         }
     }
 

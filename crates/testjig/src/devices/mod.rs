@@ -23,6 +23,7 @@ mod virtio_blk;
 mod virtio_net;
 mod virtio_rng;
 mod virtio_scsi;
+mod virtio_serial;
 
 pub use fw_cfg::ARM_VIRT_FW_CFG;
 pub use m48t59::SPARC_SS5_M48T08;
@@ -31,3 +32,6 @@ pub use virtio::{LegacySlots, Modern, OnPci, VIRTIO_PCI_SLOT};
 pub use virtio_blk::{VIRTIO_BLK_DRIVE, VIRTIO_BLK_ID, VIRTIO_BLK_SIZE};
 pub use virtio_net::{VIRTIO_NET_ID, VIRTIO_NET_MAC, VIRTIO_NET_WIRE};
 pub use virtio_scsi::VIRTIO_SCSI_DRIVE;
+pub use virtio_serial::{
+    VIRTIO_SERIAL_CHARDEVS, VIRTIO_SERIAL_ID, VIRTIO_SERIAL_MAX_PORTS, VIRTIO_SERIAL_NAME,
+};
