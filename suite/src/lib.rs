@@ -15,6 +15,7 @@ mod riscv_csr;
 mod rtas;
 mod rtc;
 mod uart;
+mod virtio_balloon;
 mod virtio_blk;
 mod virtio_ccw;
 mod virtio_mmio;

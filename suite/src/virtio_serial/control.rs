@@ -173,7 +173,8 @@ fn a_message_without_room_breaks_nothing(serial: Modern<VirtioSerial>, vm: &Vm, 
     assert_eq!(last, Some(message(1, ControlEvent::PORT_OPEN, 0)));
 }
 
-/// [2.7.8.2] "The device MUST … set len to the number of bytes written": no more than the room has, also of a longer message.
+/// [2.7.8] "The number of bytes written into the device writable portion of the buffer": no more than the room has, also of a longer
+/// message.
 #[testjig::test(on = Modern<VirtioSerial>, vary(layout = LAYOUTS), xfail = "the length of the whole message is told (hw/char/virtio-serial-bus.c, send_control_msg, has a note that short buffers are not looked for); no report known")]
 fn a_message_longer_than_its_room_is_cut(serial: Modern<VirtioSerial>, vm: &Vm, layout: Layout) {
     serial.device().negotiate_layout(layout);
