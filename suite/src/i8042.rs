@@ -25,12 +25,20 @@ fn an_interface_test_answers_0(kbc: I8042, which: u8) {
     assert_eq!(kbc.ask(which), 0x00);
 }
 
-/// [Command Byte] It reads back as it was written; its bit 2 is the status register's.
+/// [Command Byte] It reads back as it was written.
 #[testjig::test(on = I8042)]
 fn the_command_byte_reads_back(kbc: I8042) {
     for mode in [0x00, 0x04, 0x47, 0x65, 0x30] {
         kbc.set_mode(mode.into());
         assert_eq!(kbc.mode(), mode.into(), "{mode:#04x}");
+    }
+}
+
+/// [Command Byte] "Bit 2 … The value written to this bit is placed in the system-flag bit of the … status register."
+#[testjig::test(on = I8042, xfail = "only the self-test sets the system flag; no report known")]
+fn the_command_byte_sets_the_system_flag(kbc: I8042) {
+    for mode in [0x04, 0x00] {
+        kbc.set_mode(mode.into());
         assert_eq!(kbc.status().system(), mode & 4 != 0, "{mode:#04x}");
     }
 }
@@ -51,7 +59,7 @@ fn devices_are_disabled_by_commands_and_by_bits(kbc: I8042) {
 }
 
 /// [Status Register] Bit 3: what was written last was a command or data.
-#[testjig::test(on = I8042)]
+#[testjig::test(on = I8042, xfail = "bit 3 is always set; no report known")]
 fn the_status_tells_commands_from_data(kbc: I8042) {
     kbc.command(command::WRITE_MODE);
     assert!(kbc.status().command());

@@ -22,6 +22,8 @@ pub(crate) struct Board {
     pub(crate) events: Vec<Event>,
     /// Whether something has pulled the machine's reset.
     pub(crate) reset: bool,
+    /// Whether the machine has just fallen asleep.
+    pub(crate) asleep: bool,
     /// Where the power management registers are; 0 for nowhere.
     pub(crate) pm_base: u16,
     /// Whether a device's addresses have changed.
@@ -39,6 +41,7 @@ impl Board {
             dma: Dma8237::default(),
             events: Vec::new(),
             reset: false,
+            asleep: false,
             pm_base: 0,
             remap: true,
             started: Instant::now(),

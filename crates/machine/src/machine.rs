@@ -13,6 +13,7 @@ use testjig_server::{Clock, Interrupts, Lines, Memory, Ports, Vmm};
 
 use crate::board::{Board, Device, Range};
 use crate::dev::i440fx::{I440fx, Side};
+use crate::dev::mc146818::{self, Mc146818};
 use crate::dev::pc16550d::Pc16550d;
 use crate::lines::Watched;
 use crate::plant::TRIGGER;
@@ -151,6 +152,11 @@ impl Machine {
             self.board.dma.changed = false;
             for slot in &mut self.slots {
                 slot.device.dma_changed(&mut self.board);
+            }
+        }
+        if std::mem::take(&mut self.board.asleep) {
+            if let Some(clock) = self.find::<Mc146818>() {
+                clock.put(mc146818::index::SHUTDOWN, mc146818::RESUME);
             }
         }
         if self.board.reset {

@@ -323,11 +323,10 @@ impl Config {
                 )?;
             }
         }
-        if options
-            .get("clock")
-            .is_some_and(|clock| clock != "vm" && clock != "host")
-        {
-            return Err("invalid option value for clock".into());
+        match options.get("clock") {
+            None | Some("vm") => {}
+            Some("host" | "rt") => return Err(format!("clock=host: {NOT_HERE}")),
+            Some(_) => return Err("invalid option value for clock".into()),
         }
         match options.get("driftfix") {
             None | Some("none") => Ok(()),

@@ -52,7 +52,7 @@ const VRT: u8 = 0x80;
 /// [Table 6] UIP is set this long before an update: 244 us, eight periods of 32.768 kHz.
 const NOTICE: u64 = 8 * SECOND / 32_768;
 /// What firmware finds after a sleep; a reset leaves it.
-const RESUME: u8 = 0xfe;
+pub(crate) const RESUME: u8 = 0xfe;
 
 /// When the alarm next matches, as long as nothing changes.
 #[derive(Clone, Copy, PartialEq, Eq)]

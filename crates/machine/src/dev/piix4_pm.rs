@@ -19,6 +19,7 @@ const PM_TIMER: u16 = 0x08;
 
 const SLP_EN: u16 = 1 << 13;
 const SLP_TYP: u16 = 7 << 10;
+const SUSPEND: u16 = 1 << 10;
 
 pub(crate) struct Piix4Pm {
     config: Config,
@@ -103,7 +104,11 @@ impl Device for Piix4Pm {
             PM1_ENABLE => self.enable = value,
             PM1_CONTROL => {
                 self.control = value & !SLP_EN;
-                // [ACPI 6.5 §4.8.3.2.1] SLP_TYP 0 is soft-off on this board; other sleeps need a clock that runs by itself.
+                // [ACPI 6.5 §4.8.3.2.1] On this board SLP_TYP 0 is soft-off and 1 suspends to memory. No clock runs that could wake it.
+                if value & (SLP_EN | SLP_TYP) == SLP_EN | SUSPEND {
+                    board.asleep = true;
+                    board.events.push(Event::new("SUSPEND"));
+                }
                 if value & (SLP_EN | SLP_TYP) == SLP_EN {
                     board.events.push(Event::with(
                         "SHUTDOWN",

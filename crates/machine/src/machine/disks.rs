@@ -59,7 +59,7 @@ impl Machine {
             return Err("Can't use a read-only drive".into());
         }
         let (guessed, translation) = geometry::of_disk(&disk);
-        let geometry = given_geometry(device)?.unwrap_or(guessed);
+        let geometry = given_geometry(device, 16)?.unwrap_or(guessed);
         let given = Translation::parse(device.get("bios-chs-trans").unwrap_or("auto"))?;
         let translation = given.unwrap_or(if geometry == guessed {
             translation
@@ -254,21 +254,21 @@ impl Machine {
     }
 }
 
-/// Lines with a zero at the end; nothing if there are none.
+/// Lines with newlines between them and a zero at the end; nothing if there are none.
 fn lines(lines: &[String]) -> Vec<u8> {
     if lines.is_empty() {
         return Vec::new();
     }
-    let mut bytes: Vec<u8> = lines
-        .iter()
-        .flat_map(|line| [line.as_bytes(), b"\n"].concat())
-        .collect();
+    let mut bytes = lines.join("\n").into_bytes();
     bytes.push(0);
     bytes
 }
 
-/// `cyls`, `heads` and `secs`, as a whole.
-pub(super) fn given_geometry(device: &DeviceOptions) -> Result<Option<Chs>, String> {
+/// `cyls`, `heads` and `secs`, as a whole. ATA has room for 16 heads, virtio for 255.
+pub(super) fn given_geometry(
+    device: &DeviceOptions,
+    most_heads: u64,
+) -> Result<Option<Chs>, String> {
     let [cylinders, heads, sectors] = ["cyls", "heads", "secs"].map(|key| device.number(key));
     let (cylinders, heads, sectors) = (cylinders?, heads?, sectors?);
     if [cylinders, heads, sectors].iter().all(Option::is_none) {
@@ -282,7 +282,7 @@ pub(super) fn given_geometry(device: &DeviceOptions) -> Result<Option<Chs>, Stri
     };
     Ok(Some(Chs {
         cylinders: within(cylinders, "cyls", 65_535)?,
-        heads: within(heads, "heads", 16)?,
+        heads: within(heads, "heads", most_heads)?,
         sectors: within(sectors, "secs", 255)?,
     }))
 }

@@ -77,7 +77,7 @@ impl Machine {
             ));
         }
         let options = Options {
-            geometry: given_geometry(device)?.unwrap_or(geometry::of_disk(&disk).0),
+            geometry: given_geometry(device, 255)?.unwrap_or(geometry::of_disk(&disk).0),
             logical_block,
             physical_block,
             min_io: number("min_io_size", 0)? as u32,

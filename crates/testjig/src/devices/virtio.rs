@@ -8,12 +8,12 @@ use testjig_vm::{Device, Launch};
 
 use crate::machines::{ArmVirt, Microvm, RiscvVirt};
 
-/// The interface of the specification, on one machine a transport: PCI on `q35` and `pseries`, MMIO on `microvm`. For tests of a device
-/// which do not depend on where it sits.
+/// The interface of the specification, on one machine a transport: PCI on `q35` and `pseries`, MMIO on `microvm`; the block device on `pc`
+/// too, which the embedded machine is. For tests of a device which do not depend on where it sits.
 #[derive(Clone, Debug)]
 pub struct Modern<D>(pub D);
 
-/// The interface of the specification over PCI, where messages reach memory: on `q35` and Arm's `virt`.
+/// The interface of the specification over PCI, where messages reach memory: on `pc`, `q35` and Arm's `virt`, as devices have it.
 #[derive(Clone, Debug)]
 pub struct OnPci<D>(pub D);
 

@@ -6,7 +6,7 @@ use testjig_vm::{Device, Drive, Image, Launch};
 use super::virtio::{
     LegacySlots, Modern, OnPci, first, in_mmio, in_pci, legacy, modern, modern_slots,
 };
-use crate::machines::{ArmVirt, Microvm, Pseries, Q35};
+use crate::machines::{ArmVirt, Microvm, Pc, Pseries, Q35};
 
 /// Id of the drive of the graph's virtio block devices.
 pub const VIRTIO_BLK_DRIVE: &str = "disk";
@@ -68,6 +68,11 @@ crate::graph!(|graph| {
         })
         .launch(pci);
     graph
+        .edge("virtio-blk-pci", |pc: &Pc| {
+            Modern(VirtioBlk::new(modern(&Pci::pc(pc.vm()))))
+        })
+        .launch(pci);
+    graph
         .edge("virtio-blk-pci", |server: &Pseries| {
             Modern(VirtioBlk::new(modern(&Pci::pseries(server.vm()))))
         })
@@ -81,6 +86,11 @@ crate::graph!(|graph| {
     graph
         .edge("virtio-blk-pci", |q35: &Q35| {
             OnPci(VirtioBlk::new(modern(&Pci::q35(q35.vm()))))
+        })
+        .launch(pci);
+    graph
+        .edge("virtio-blk-pci", |pc: &Pc| {
+            OnPci(VirtioBlk::new(modern(&Pci::pc(pc.vm()))))
         })
         .launch(pci);
     graph
