@@ -1,0 +1,110 @@
+//! From the kernel's hand-over to the hello.
+
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::channel;
+use crate::modules::Modules;
+use crate::resolve;
+use crate::serve::Server;
+use crate::sys;
+use crate::uevents::Uevents;
+use crate::wire::{Reply, VERSION};
+
+/// What programs expect to be mounted, in order.
+const MOUNTS: [(&str, &str, &str); 6] = [
+    ("proc", "/proc", ""),
+    ("sysfs", "/sys", ""),
+    ("devtmpfs", "/dev", "mode=0755"),
+    ("devpts", "/dev/pts", "mode=0620,ptmxmode=0666"),
+    ("tmpfs", "/tmp", "mode=1777"),
+    ("tmpfs", "/run", "mode=0755"),
+];
+/// Those of the kernel's own file systems that a kernel may have been built without.
+const OPTIONAL_MOUNTS: [(&str, &str); 2] = [
+    ("configfs", "/sys/kernel/config"),
+    ("debugfs", "/sys/kernel/debug"),
+];
+/// Modules that are wanted before the drivers of devices in general: those of the channel, and of the device that tells of panics.
+const FIRST: [&str; 3] = ["virtio_pci", "virtio_console", "pvpanic_mmio"];
+const CHANNEL: &str = "testjig.agent";
+
+/// Boots and serves. It returns only what went wrong.
+pub(crate) fn run() -> Result<(), String> {
+    for (kind, target, data) in MOUNTS {
+        fs::create_dir_all(target)
+            .and_then(|()| sys::mount_at(kind, target, data))
+            .map_err(|error| format!("failed to mount {kind} on {target}: {error}"))?;
+    }
+    for (kind, target) in OPTIONAL_MOUNTS {
+        let _ = sys::mount_at(kind, target, "");
+    }
+    for (link, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+    ] {
+        let _ = symlink(target, link);
+    }
+    let words = fs::read_to_string("/proc/cmdline")
+        .map_err(|error| format!("failed to read the kernel's command line: {error}"))?;
+    let word = |name: &str| {
+        words
+            .split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+    };
+    let release =
+        release().map_err(|error| format!("failed to read the kernel's release: {error}"))?;
+
+    // From before the first driver, so that nothing is missed.
+    let socket =
+        Uevents::listen().map_err(|error| format!("failed to listen for uevents: {error}"))?;
+    let uevents = Arc::new(Uevents::default());
+    let modules = Arc::new(Modules::of(&release));
+    for module in FIRST {
+        modules.load(module);
+    }
+    modules.load_for_all_devices();
+    {
+        let (uevents, modules) = (Arc::clone(&uevents), Arc::clone(&modules));
+        thread::spawn(move || uevents.follow(&socket, &modules));
+    }
+    if let Some(address) = word("testjig.resolve=") {
+        let address: Ipv4Addr = address
+            .parse()
+            .map_err(|_| format!("testjig.resolve={address} is not an IPv4 address"))?;
+        // A kernel without a network has nobody to ask it.
+        if let Err(error) = resolve::start(address) {
+            eprintln!("testjig-agent: no names are resolved: {error}");
+        }
+    }
+
+    let channel = channel::open(word("testjig.channel=").unwrap_or(CHANNEL), &uevents)?;
+    let server = Server::new(&channel, uevents)
+        .map_err(|error| format!("failed to set up the channel: {error}"))?;
+    let hello = Reply::Hello {
+        version: VERSION,
+        release: release.into_bytes(),
+        uptime: uptime().unwrap_or_default().as_micros() as u64,
+    };
+    server.reply(0, &hello);
+    let error = server.serve(channel);
+    Err(format!("the channel to the host failed: {error}"))
+}
+
+fn release() -> io::Result<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(text.trim_end().to_owned())
+}
+
+fn uptime() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    let seconds = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,151 @@
+//! Programs that the host has run: [`Programs`].
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+
+use crate::sys;
+use crate::wire::{MAX_BYTES, Reply};
+
+/// How long the output of a program that has ended is waited for, if something that it started keeps it open.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The programs that run, and their statuses.
+///
+/// As PID 1, the agent is the parent of every orphan, so one thread waits for all children. It looks which has ended before it takes the
+/// status, and takes it under the lock under which programs are started: so each status finds who waits for it.
+#[derive(Default)]
+pub(crate) struct Programs {
+    running: Mutex<Running>,
+    started: Condvar,
+}
+
+#[derive(Default)]
+struct Running {
+    /// Who waits for which process.
+    waiting: HashMap<i32, mpsc::Sender<i32>>,
+    /// The process of each request.
+    pids: HashMap<u32, i32>,
+}
+
+impl Programs {
+    /// Takes the status of whatever child ends. Does not return.
+    pub(crate) fn reap(&self) {
+        loop {
+            match sys::wait_for_any() {
+                Ok(pid) => {
+                    let mut running = self.lock();
+                    let Ok(status) = sys::take_status(pid) else {
+                        continue;
+                    };
+                    running.pids.retain(|_, its| *its != pid);
+                    if let Some(waiting) = running.waiting.remove(&pid) {
+                        let _ = waiting.send(status);
+                    }
+                }
+                // No child: there is one after the next start.
+                Err(_) => {
+                    let running = self.lock();
+                    if running.waiting.is_empty() {
+                        drop(
+                            self.started
+                                .wait(running)
+                                .unwrap_or_else(PoisonError::into_inner),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs a program to its end, and hands on what it writes and how it ends.
+    pub(crate) fn run(
+        &self,
+        id: u32,
+        argv: Vec<Vec<u8>>,
+        env: Vec<Vec<u8>>,
+        directory: Vec<u8>,
+        reply: impl Fn(Reply) + Send + 'static + Clone,
+    ) -> io::Result<()> {
+        let mut argv = argv.into_iter().map(OsString::from_vec);
+        let program = argv
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program was named"))?;
+        let (output, input) = sys::pipe()?;
+        let mut command = Command::new(program);
+        command
+            .args(argv)
+            .env_clear()
+            .current_dir(OsString::from_vec(directory))
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(input.try_clone()?)
+            .stderr(input);
+        for variable in env {
+            let equals = variable.iter().position(|&byte| byte == b'=');
+            let (name, value) = variable.split_at(equals.unwrap_or(variable.len()));
+            let value = value.get(1..).unwrap_or_default();
+            command.env(
+                OsString::from_vec(name.to_vec()),
+                OsString::from_vec(value.to_vec()),
+            );
+        }
+        let (sender, status) = mpsc::channel();
+        {
+            let mut running = self.lock();
+            let child = command.spawn()?;
+            let pid = child.id() as i32;
+            running.waiting.insert(pid, sender);
+            running.pids.insert(id, pid);
+        }
+        self.started.notify_all();
+        // The command holds the write end: while it lives, the output has no end.
+        drop(command);
+
+        let (drained, all_read) = mpsc::channel::<()>();
+        let mut output = File::from(output);
+        let tell = reply.clone();
+        thread::spawn(move || {
+            let _drained = drained;
+            let mut buffer = vec![0; MAX_BYTES];
+            while let Ok(count) = output.read(&mut buffer) {
+                if count == 0 {
+                    break;
+                }
+                tell(Reply::Output(buffer[..count].to_vec()));
+            }
+        });
+        thread::spawn(move || {
+            let status = status.recv().unwrap_or(0xff00);
+            // What it wrote comes first. Something in the background may keep the pipe for ever.
+            let _ = all_read.recv_timeout(LINGER);
+            let signal = status & 0x7f;
+            reply(if signal == 0 {
+                Reply::Exited(status >> 8 & 0xff)
+            } else {
+                Reply::Signalled(signal)
+            });
+        });
+        Ok(())
+    }
+
+    /// Sends a signal to the group of a request's program.
+    pub(crate) fn kill(&self, id: u32, signal: u32) -> io::Result<()> {
+        let running = self.lock();
+        let pid = running
+            .pids
+            .get(&id)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program is running"))?;
+        sys::kill(-pid, signal as i32)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,40 @@
+//! PID 1 of testjig's guests, and the [protocol](wire) that it speaks with the host.
+//!
+//! The kernel starts it from the initramfs. It mounts what programs expect, loads the drivers of the devices that are there, opens the
+//! channel to the host and says hello; from then on it does what it is told: runs programs, reads and writes files, waits for files and
+//! uevents. Drivers of devices that are plugged in later are loaded when the kernel announces them.
+//!
+//! The kernel's command line tells it what it can't find out:
+//!
+//! | word | what |
+//! |---|---|
+//! | `testjig.channel=NAME` | the channel: the name of a virtio-serial port, or a tty such as `ttyS1`; `testjig.agent` if missing |
+//! | `testjig.resolve=A.B.C.D` | every name that a program looks up is told to be there |
+//!
+//! It depends on nothing but the standard library and is linked statically, so that an initramfs needs no libraries.
+
+mod boot;
+mod channel;
+mod exec;
+mod modules;
+mod resolve;
+mod serve;
+mod sys;
+mod uevents;
+pub mod wire;
+
+/// What a process other than a guest's first is told.
+const NOT_INIT: &str =
+    "testjig-agent runs as PID 1 of a guest; on a host there is nothing for it to do";
+
+/// Boots the guest's user space and serves the host until the guest ends.
+pub fn main() {
+    if std::process::id() != 1 {
+        eprintln!("{NOT_INIT}");
+        std::process::exit(2);
+    }
+    if let Err(problem) = boot::run() {
+        // The console is all there is. The kernel panics when this returns, which ends the guest.
+        eprintln!("testjig-agent: {problem}");
+    }
+}
