@@ -70,7 +70,7 @@ pub use launch::{
     LaunchErrorKind, LaunchOptions, Netdev, Object, Rtc, RtcBase,
 };
 pub use machine::{MachineType, RamBackend, RamRegion};
-pub use process::{ExitReport, ExitStatus};
+pub use process::{ExitReport, ExitStatus, Process, Spawn};
 pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
 pub use template::{ForkError, Nascent, Template};

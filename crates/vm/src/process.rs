@@ -144,11 +144,12 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// How to start a process.
-pub(crate) struct Spawn<'a> {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spawn<'a> {
     /// Descriptors the child keeps, by the numbers they have here.
-    pub(crate) inherit: &'a [OwnedFd],
+    pub inherit: &'a [OwnedFd],
     /// Whether the kernel may write a core.
-    pub(crate) core: bool,
+    pub core: bool,
 }
 
 /// A running or ended child.
@@ -156,7 +157,7 @@ pub(crate) struct Spawn<'a> {
 /// It dies with the thread that started it, with this value, and when told to; whichever comes first. It is the leader
 /// of a process group of its own, and takes that group with it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
     status: Option<ExitStatus>,
@@ -196,7 +197,10 @@ impl Process {
     }
 
     /// Starts `command` with nothing on stdin, and stdout and stderr collected.
-    pub(crate) fn spawn(mut command: Command, how: &Spawn<'_>) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// If there is nothing to execute, or the host declines a process or its descriptors.
+    pub fn spawn(mut command: Command, how: &Spawn<'_>) -> io::Result<Self> {
         let (stderr, write_end) = Stderr::new()?;
         let inherit: Vec<RawFd> = how.inherit.iter().map(AsRawFd::as_raw_fd).collect();
         let parent = getpid();
@@ -238,27 +242,28 @@ impl Process {
         })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Its number.
+    pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// What it wrote so far.
-    pub(crate) fn stderr(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
     /// Readable once the process has ended.
-    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
 
     /// How it ended, if it did. Does not wait.
-    pub(crate) fn status(&mut self) -> Option<ExitStatus> {
+    pub fn status(&mut self) -> Option<ExitStatus> {
         self.wait(Instant::now())
     }
 
     /// Waits for its end until `deadline`; collects what is left on stderr, and what is left of its group.
-    pub(crate) fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
+    pub fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
         if self.status.is_some() {
             return self.status;
         }
@@ -276,7 +281,7 @@ impl Process {
     }
 
     /// Asks it to end and waits until `deadline`, then kills it.
-    pub(crate) fn stop(&mut self, deadline: Instant) -> ExitReport {
+    pub fn stop(&mut self, deadline: Instant) -> ExitReport {
         let asked = self.status().is_none();
         if asked {
             let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
@@ -289,7 +294,7 @@ impl Process {
     }
 
     /// Ends it at once.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if self.status().is_none() {
             let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
             self.wait(Instant::now() + KILL_TIME);

@@ -14,6 +14,8 @@ pub struct ProvisionError {
     kind: ProvisionErrorKind,
     archs: Vec<Arch>,
     suite: Option<Suite>,
+    /// What was to be fetched, if no QEMU.
+    what: Option<String>,
 }
 
 /// What went wrong.
@@ -73,7 +75,14 @@ impl ProvisionError {
             kind,
             archs: Vec::new(),
             suite: None,
+            what: None,
         }
+    }
+
+    /// Says that something else than a QEMU was to be fetched.
+    pub(super) fn instead_of_a_qemu(mut self, what: &str) -> Self {
+        self.what = Some(what.to_owned());
+        self
     }
 
     /// Says what was to be fetched, unless it is known already.
@@ -161,7 +170,12 @@ impl ProvisionError {
     pub fn advice(&self) -> String {
         use ProvisionErrorKind as Kind;
         let arch = self.archs.first().copied().unwrap_or(Arch::X86_64);
-        let name_one = format!("name a QEMU with --qemu or {}", arch.variable());
+        let name_one = match &self.what {
+            None => format!("name a QEMU with --qemu or {}", arch.variable()),
+            Some(_) => {
+                "copy the directory `guest` of testjig's cache from a machine that has it".to_owned()
+            }
+        };
         let distribution = Distribution::of_this_machine();
         match &self.kind {
             Kind::NoApt(_) | Kind::NotDebian => {
@@ -218,7 +232,8 @@ impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ProvisionErrorKind as Kind;
         let Self(error) = self;
-        f.write_str("failed to fetch a QEMU")?;
+        let what = error.what.as_deref().unwrap_or("a QEMU");
+        write!(f, "failed to fetch {what}")?;
         let archs: Vec<&str> = error.archs.iter().map(|arch| arch.name()).collect();
         if !archs.is_empty() {
             write!(f, " for {}", archs.join(", "))?;

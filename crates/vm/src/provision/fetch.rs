@@ -24,11 +24,11 @@ use crate::{Arch, Cache};
 /// apt's state while fetching.
 pub(super) const WORK: &str = ".work";
 /// What a root in the making is called until it is complete.
-const STAGING: &str = ".staging-";
+pub(super) const STAGING: &str = ".staging-";
 /// How often a mirror that is being updated is asked for its lists anew.
 const ATTEMPTS: usize = 3;
 /// Bytes for apt's lists and what it makes of them (sid's, November 2026: 75 MB).
-const LISTS: u64 = 100_000_000;
+pub(super) const LISTS: u64 = 100_000_000;
 /// Bytes for a first root besides: packages and what they unpack to (sid's for x86: 38 and 181 MB).
 const FIRST_ROOT: u64 = 240_000_000;
 /// Unpacked, packages take up to five times their size.
@@ -91,33 +91,8 @@ impl Request<'_> {
         result.map_err(|error| error.in_place(&directory))
     }
 
-    /// Asks each archive in turn, and an archive that is being updated several times.
     fn fetch(&self, work: &Path) -> Result<Fetched, ProvisionError> {
-        let mut first_error = None;
-        for archive in &self.tools.archives {
-            let mut attempts = 0;
-            let error = loop {
-                attempts += 1;
-                let error = match self.fetch_from(archive, work) {
-                    Ok(fetched) => return Ok(fetched),
-                    Err(error) => error,
-                };
-                let again = matches!(error.kind(), ProvisionErrorKind::MirrorMidUpdate(_));
-                if !again || attempts == ATTEMPTS {
-                    break error;
-                }
-            };
-            if matches!(
-                error.kind(),
-                ProvisionErrorKind::NoSpace { .. }
-                    | ProvisionErrorKind::CacheNotWritable { .. }
-                    | ProvisionErrorKind::Io(..)
-            ) {
-                return Err(error);
-            }
-            first_error = first_error.or(Some(error));
-        }
-        Err(first_error.unwrap_or_else(|| ProvisionError::new(ProvisionErrorKind::NotDebian)))
+        of_archives(self.tools, |archive| self.fetch_from(archive, work))
     }
 
     fn fetch_from(&self, archive: &Archive, work: &Path) -> Result<Fetched, ProvisionError> {
@@ -145,36 +120,7 @@ impl Request<'_> {
                 .is_some_and(|base| base.manifest().has(package))
         };
         let missing: Vec<&Package> = closure.iter().filter(wanted).collect();
-        let size = |packages: &[&Package]| packages.iter().map(|package| package.size).sum::<u64>();
-        let to_unpack = size(&missing);
-        let mut to_download = Vec::new();
-        for package in missing {
-            let file = apt.debs().join(&package.file);
-            let failed = |error| ProvisionError::io("check", &file, error);
-            if has_checksum(&file, package).map_err(failed)? {
-                continue;
-            }
-            // apt goes on with a part of a file, but takes one of the right length for the file.
-            if fs::metadata(&file).is_ok_and(|file| file.len() >= package.size) {
-                fs::remove_file(&file).map_err(failed)?;
-            }
-            to_download.push(package);
-        }
-        let total = size(&to_download);
-        enough_room(work, total + UNPACKED * to_unpack)?;
-        if !to_download.is_empty() {
-            self.progress
-                .stage(&format!("downloading {} packages", to_download.len()));
-            let names: Vec<String> = to_download
-                .iter()
-                .map(|package| format!("{}={}", package.name, package.version))
-                .collect();
-            apt.download(&names, |status| {
-                self.progress
-                    .bytes(total * status.millionths / 1_000_000, total);
-            })
-            .inspect_err(|_| apt.forget())?;
-        }
+        download(&apt, &missing, work, self.progress)?;
         Ok(Fetched {
             source,
             closure,
@@ -293,9 +239,79 @@ impl Request<'_> {
     }
 }
 
+/// Asks each archive in turn, and an archive that is being updated several times.
+pub(super) fn of_archives<T>(
+    tools: &Tools,
+    fetch: impl Fn(&Archive) -> Result<T, ProvisionError>,
+) -> Result<T, ProvisionError> {
+    let mut first_error = None;
+    for archive in &tools.archives {
+        let mut attempts = 0;
+        let error = loop {
+            attempts += 1;
+            let error = match fetch(archive) {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => error,
+            };
+            let again = matches!(error.kind(), ProvisionErrorKind::MirrorMidUpdate(_));
+            if !again || attempts == ATTEMPTS {
+                break error;
+            }
+        };
+        if matches!(
+            error.kind(),
+            ProvisionErrorKind::NoSpace { .. }
+                | ProvisionErrorKind::CacheNotWritable { .. }
+                | ProvisionErrorKind::Io(..)
+        ) {
+            return Err(error);
+        }
+        first_error = first_error.or(Some(error));
+    }
+    Err(first_error.unwrap_or_else(|| ProvisionError::new(ProvisionErrorKind::NotDebian)))
+}
+
+/// Downloads those of the packages that do not lie ready, whole and as the index says; there is room to unpack all of them then.
+pub(super) fn download(
+    apt: &Apt,
+    packages: &[&Package],
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<(), ProvisionError> {
+    let size = |packages: &[&Package]| packages.iter().map(|package| package.size).sum::<u64>();
+    let to_unpack = size(packages);
+    let mut to_download = Vec::new();
+    for &package in packages {
+        let file = apt.debs().join(&package.file);
+        let failed = |error| ProvisionError::io("check", &file, error);
+        if has_checksum(&file, package).map_err(failed)? {
+            continue;
+        }
+        // apt goes on with a part of a file, but takes one of the right length for the file.
+        if fs::metadata(&file).is_ok_and(|file| file.len() >= package.size) {
+            fs::remove_file(&file).map_err(failed)?;
+        }
+        to_download.push(package);
+    }
+    let total = size(&to_download);
+    enough_room(work, total + UNPACKED * to_unpack)?;
+    if to_download.is_empty() {
+        return Ok(());
+    }
+    progress.stage(&format!("downloading {} packages", to_download.len()));
+    let names: Vec<String> = to_download
+        .iter()
+        .map(|package| format!("{}={}", package.name, package.version))
+        .collect();
+    apt.download(&names, |status| {
+        progress.bytes(total * status.millionths / 1_000_000, total);
+    })
+    .inspect_err(|_| apt.forget())
+}
+
 /// The loader cuts its paths at colons and semicolons; apt's configuration has no way to write a
 /// quotation mark.
-fn fit_for_paths(directory: &Path) -> Result<(), ProvisionError> {
+pub(super) fn fit_for_paths(directory: &Path) -> Result<(), ProvisionError> {
     match directory.to_str() {
         Some(path) if !path.contains([':', ';', '"', '\n']) => Ok(()),
         _ => Err(ProvisionError::new(ProvisionErrorKind::CachePath(
@@ -304,7 +320,7 @@ fn fit_for_paths(directory: &Path) -> Result<(), ProvisionError> {
     }
 }
 
-fn enough_room(path: &Path, needed: u64) -> Result<(), ProvisionError> {
+pub(super) fn enough_room(path: &Path, needed: u64) -> Result<(), ProvisionError> {
     let free = space::free(path).map_err(|error| ProvisionError::io("look at", path, error))?;
     if free < needed {
         return Err(ProvisionError::no_space(path, Some(needed)));
@@ -313,7 +329,7 @@ fn enough_room(path: &Path, needed: u64) -> Result<(), ProvisionError> {
 }
 
 /// Removes the roots in the making that an interrupted process left.
-fn sweep(home: &Path) -> Result<(), ProvisionError> {
+pub(super) fn sweep(home: &Path) -> Result<(), ProvisionError> {
     let failed = |error| ProvisionError::io("tidy", home, error);
     for entry in fs::read_dir(home).map_err(failed)? {
         let entry = entry.map_err(failed)?;
