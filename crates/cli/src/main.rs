@@ -8,6 +8,7 @@ mod devices;
 mod doctor;
 mod fuzz;
 mod graph;
+mod guest;
 mod list;
 mod merge;
 mod mutate;
@@ -55,6 +56,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Carry out recorded sessions, and say what becomes of the machine
     Replay(replay::Arguments),
+    /// Tests with a host half and a guest half, on a Linux in the machine
+    Guest(guest::Arguments),
     /// Fetch a QEMU ahead of need
     Setup(setup::Arguments),
     /// Remove what was fetched and probed
@@ -62,7 +65,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = testjig::serve_if_worker() {
+    let serve_guest_test =
+        || testjig_guest::serve_if_word().or_else(testjig_guest::serve_if_supervisor);
+    if let Some(status) = serve_guest_test().or_else(testjig::serve_if_worker) {
         return status;
     }
     match Jig::parse().command {
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Command::Shell(arguments) => arguments.run(),
         Command::Fuzz(arguments) => arguments.run(),
         Command::Replay(arguments) => arguments.run(),
+        Command::Guest(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),
     }

@@ -129,7 +129,8 @@ impl Environment {
         let homes = fs::read_dir(&cache).ok()?.flatten().filter(|home| {
             let name = home.file_name();
             let name = name.to_string_lossy().into_owned();
-            name.rsplit_once('-').is_some_and(|(its, _)| its == suite.name())
+            name.rsplit_once('-')
+                .is_some_and(|(its, _)| its == suite.name())
         });
         homes
             .flat_map(|home| fs::read_dir(home.path()).into_iter().flatten().flatten())
@@ -148,7 +149,9 @@ impl Environment {
     ) -> Result<Self, EnvironmentError> {
         match Self::find(suite, cache) {
             Some(found) => Ok(found),
-            None => Self::fetch_unless(suite, cache, progress, || Self::find(suite, cache).is_some()),
+            None => Self::fetch_unless(suite, cache, progress, || {
+                Self::find(suite, cache).is_some()
+            }),
         }
     }
 
@@ -176,10 +179,7 @@ impl Environment {
         let wanted = Wanted {
             what: "a kernel and busybox for guests",
             names: &[kernel_package(), "busybox-static"],
-            takes: |name| {
-                name == "busybox-static"
-                    || name.starts_with("linux-image-") && name.contains(|c: char| c.is_ascii_digit())
-            },
+            takes: |name| name == "busybox-static" || is_kernel(name),
             suite,
             directory: &cache.root().join("guest"),
         };
@@ -215,7 +215,7 @@ impl Environment {
         let kernel_package = unpacked
             .packages()
             .iter()
-            .find(|package| package.name.starts_with("linux-image-"))
+            .find(|package| is_kernel(&package.name))
             .ok_or_else(|| EnvironmentError::Unusable("no kernel was fetched".to_owned()))?;
 
         let staging = attempt(
@@ -396,7 +396,15 @@ impl Environment {
         };
         let mut archive = Archive::new();
         for directory in [
-            "/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/mnt", "/var/run", "/etc/udhcpc",
+            "/proc",
+            "/sys",
+            "/dev",
+            "/tmp",
+            "/run",
+            "/root",
+            "/mnt",
+            "/var/run",
+            "/etc/udhcpc",
         ] {
             archive.directory(directory);
         }
@@ -408,7 +416,10 @@ impl Environment {
         }
         archive.link("/bin/busybox.static", "/bin/busybox");
         archive.file("/etc/udhcpc/default.script", 0o755, UDHCPC_SCRIPT);
-        archive.link("/usr/share/udhcpc/default.script", "/etc/udhcpc/default.script");
+        archive.link(
+            "/usr/share/udhcpc/default.script",
+            "/etc/udhcpc/default.script",
+        );
         archive.file("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
         archive.file("/etc/group", 0o644, "root:x:0:\n");
         archive.file("/etc/hosts", 0o644, "127.0.0.1 localhost\n");
@@ -416,7 +427,11 @@ impl Environment {
         let release = &self.manifest.release;
         for (file, _) in &self.manifest.files {
             if let Some(below) = file.strip_prefix(MODULES) {
-                archive.file(&format!("/lib/modules/{release}{below}"), 0o644, read(file)?);
+                archive.file(
+                    &format!("/lib/modules/{release}{below}"),
+                    0o644,
+                    read(file)?,
+                );
             }
         }
         Ok(archive.to_bytes())
@@ -457,7 +472,9 @@ fn applets(busybox: &Path) -> Result<Vec<String>, EnvironmentError> {
         .lines()
         .map(str::trim)
         // `linuxrc` would be found in place of the agent on a machine without an initramfs; nobody else wants it.
-        .filter(|path| !path.is_empty() && !path.ends_with("linuxrc") && !path.ends_with("bin/busybox"))
+        .filter(|path| {
+            !path.is_empty() && !path.ends_with("linuxrc") && !path.ends_with("bin/busybox")
+        })
         .map(|path| format!("/{path}"))
         .collect();
     if !output.status.success() || !paths.iter().any(|path| path == "/bin/sh") {
@@ -489,4 +506,10 @@ fn checksums(root: &Path) -> io::Result<Vec<(String, String)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether a package is a kernel itself: `linux-image-6.1.0-50-amd64`, which `linux-image-amd64` only names.
+fn is_kernel(package: &str) -> bool {
+    let version = package.strip_prefix("linux-image-");
+    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
 }

@@ -102,8 +102,19 @@ fn member(
     let (no_owner, one_name, no_time, no_device, no_checksum) = (0, 1, 0, 0, 0);
     to.extend(b"070701");
     for field in [
-        inode, mode, no_owner, no_owner, one_name, no_time, size, no_device, no_device, major, minor,
-        name_size, no_checksum,
+        inode,
+        mode,
+        no_owner,
+        no_owner,
+        one_name,
+        no_time,
+        size,
+        no_device,
+        no_device,
+        major,
+        minor,
+        name_size,
+        no_checksum,
     ] {
         to.extend(format!("{field:08X}").as_bytes());
     }

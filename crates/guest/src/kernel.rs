@@ -37,7 +37,9 @@ pub(crate) fn uncompressed(image: &Path) -> io::Result<Vec<u8>> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("failed to start {program}: {error}")))?;
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("failed to start {program}: {error}"))
+        })?;
     let mut input = child.stdin.take().ok_or_else(|| invalid("no pipe"))?;
     let output = thread::scope(|scope| {
         scope.spawn(move || {
@@ -107,7 +109,11 @@ mod tests {
     #[test]
     fn what_can_not_be_taken_out_is_an_error() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        for bytes in [b"nothing".to_vec(), image(b"nothing"), image(b"\x1f\x8bnothing")] {
+        for bytes in [
+            b"nothing".to_vec(),
+            image(b"nothing"),
+            image(b"\x1f\x8bnothing"),
+        ] {
             fs::write(file.path(), bytes).expect("writable");
             uncompressed(file.path()).expect_err("no kernel");
         }

@@ -1,0 +1,31 @@
+//! `jig guest`.
+
+mod fetch;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run tests that have a host half and a guest half
+    Run(Box<run::Arguments>),
+    /// Fetch the kernel and the programs of guests ahead of need
+    Fetch(fetch::Arguments),
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(arguments) => arguments.run(),
+            Command::Fetch(arguments) => arguments.run(),
+        }
+    }
+}
