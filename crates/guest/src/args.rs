@@ -108,8 +108,9 @@ impl Arguments {
                     self.own_accel = true;
                 }
                 match options(&value).next() {
-                    Some((name, None)) => self.machine = Some(name.to_owned()),
-                    Some(("type", Some(name))) => self.machine = Some(name.to_owned()),
+                    Some((name, None) | ("type", Some(name))) => {
+                        self.machine = Some(name.to_owned());
+                    }
                     _ => {}
                 }
             }

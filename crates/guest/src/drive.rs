@@ -162,6 +162,9 @@ impl Log {
     }
 }
 
+/// Who looks on at what a guest prints.
+pub(crate) type Echo<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// What a machine is for.
 pub(crate) struct Errand<'a> {
     /// The guest half.
@@ -170,7 +173,7 @@ pub(crate) struct Errand<'a> {
     pub(crate) env: Vec<Vec<u8>>,
     pub(crate) log: &'a Mutex<Log>,
     /// What the guest prints goes there, too.
-    pub(crate) echo: Option<&'a mut dyn FnMut(&[u8])>,
+    pub(crate) echo: Option<Echo<'a>>,
     /// Readable if the one who wanted the machine has gone.
     pub(crate) abandoned: Option<&'a UnixStream>,
 }

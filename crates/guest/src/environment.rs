@@ -241,36 +241,7 @@ impl Environment {
         if let Ok(elf) = kernel::uncompressed(&image) {
             attempt("write the kernel", fs::write(place.join(VMLINUX), elf))?;
         }
-        let chosen = attempt(
-            format_args!("choose among the modules of {release}"),
-            modules::choose(&module_tree),
-        )?;
-        for file in &chosen.files {
-            let to = place.join(MODULES).join(file);
-            attempt(
-                format_args!("copy the module {file}"),
-                fs::create_dir_all(to.parent().unwrap_or(place))
-                    .and_then(|()| fs::copy(module_tree.join(file), to)),
-            )?;
-        }
-        let lists = [
-            ("modules.dep", &chosen.dependencies),
-            ("modules.alias", &chosen.aliases),
-            ("modules.softdep", &chosen.soft_dependencies),
-            ("modules.manual", &(modules::MANUAL.join("\n") + "\n")),
-        ];
-        for (name, text) in lists {
-            attempt(
-                format_args!("write {name}"),
-                fs::write(place.join(MODULES).join(name), text),
-            )?;
-        }
-        for name in ["modules.builtin", "modules.order"] {
-            let from = module_tree.join(name);
-            if from.is_file() {
-                copy(&from, &format!("{MODULES}/{name}"))?;
-            }
-        }
+        copy_modules(&module_tree, &release, &place.join(MODULES))?;
         let manifest = Manifest {
             lane: "fetched".to_owned(),
             suite: suite.clone(),
@@ -424,6 +395,13 @@ impl Environment {
         archive.file("/etc/group", 0o644, "root:x:0:\n");
         archive.file("/etc/hosts", 0o644, "127.0.0.1 localhost\n");
         archive.file("/etc/nsswitch.conf", 0o644, "hosts: files dns\n");
+        for name in E100_MICROCODE {
+            archive.file(
+                &format!("/lib/firmware/e100/{name}"),
+                0o644,
+                [0; E100_BYTES],
+            );
+        }
         let release = &self.manifest.release;
         for (file, _) in &self.manifest.files {
             if let Some(below) = file.strip_prefix(MODULES) {
@@ -438,8 +416,46 @@ impl Environment {
     }
 }
 
+/// Copies the modules that guests may want, and writes the lists of them.
+fn copy_modules(tree: &Path, release: &str, to: &Path) -> Result<(), EnvironmentError> {
+    let chosen = attempt(
+        format_args!("choose among the modules of {release}"),
+        modules::choose(tree),
+    )?;
+    for file in &chosen.files {
+        let copy = to.join(file);
+        attempt(
+            format_args!("copy the module {file}"),
+            fs::create_dir_all(copy.parent().unwrap_or(to))
+                .and_then(|()| fs::copy(tree.join(file), &copy)),
+        )?;
+    }
+    let lists = [
+        ("modules.dep", &chosen.dependencies),
+        ("modules.alias", &chosen.aliases),
+        ("modules.softdep", &chosen.soft_dependencies),
+        ("modules.manual", &(modules::MANUAL.join("\n") + "\n")),
+    ];
+    for (name, text) in lists {
+        attempt(format_args!("write {name}"), fs::write(to.join(name), text))?;
+    }
+    for name in ["modules.builtin", "modules.order"] {
+        let from = tree.join(name);
+        if from.is_file() {
+            attempt(format_args!("copy {name}"), fs::copy(&from, to.join(name)))?;
+        }
+    }
+    Ok(())
+}
+
 /// Changes whenever the initramfs is laid out differently.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
+
+/// What the driver of the 8255x network cards hands them before they are used. It checks the length and three offsets; QEMU's cards have
+/// no processor that could run it, so zeros do, and no firmware that is not free is needed.
+const E100_MICROCODE: [&str; 3] = ["d101m_ucode.bin", "d101s_ucode.bin", "d102e_ucode.bin"];
+/// 134 words of code and three offsets.
+const E100_BYTES: usize = 134 * 4 + 3;
 
 fn kernel_package() -> &'static str {
     match std::env::consts::ARCH {

@@ -508,7 +508,8 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
     if !arguments.own_accel {
         add(&["-accel", &boot.accel]);
     }
-    let mut append = "console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4".to_owned();
+    let mut append =
+        "console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4 no_timer_check".to_owned();
     match boot.channel {
         ChannelKind::Virtio => {
             add(&[
@@ -529,7 +530,8 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
         }
     }
     if let Some(server) = arguments.server {
-        append.push_str(&format!(" testjig.resolve={server}"));
+        append.push_str(" testjig.resolve=");
+        append.push_str(&server.to_string());
     }
     if let Some(more) = &arguments.append {
         append.push(' ');

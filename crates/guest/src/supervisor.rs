@@ -277,7 +277,7 @@ fn conduct(test: &Arc<Test>, shell: Command) -> Report {
         process.kill();
     }
     let ending = test.ending(status, deadline);
-    for machine in lock(&test.machines).drain(..).collect::<Vec<_>>() {
+    for machine in lock(&test.machines).clone() {
         let over = machine.state().ended;
         if !over {
             let _ = machine.ask(Ask::End);
@@ -300,7 +300,7 @@ impl Test {
             (_, Some(Problem::Crash(text))) => Ending::Crashed(text),
             (_, Some(Problem::Hang(text))) => Ending::Hung(text),
             (_, Some(Problem::Guest(text))) => Ending::Failed(text),
-            (None, None) => Ending::Hung(self.hang(&machines, deadline)),
+            (None, None) => Ending::Hung(hang(&machines, deadline)),
             (Some(ExitStatus::Exited(0)), None) => Ending::Passed,
             (Some(ExitStatus::Exited(SKIP_STATUS)), None) => {
                 Ending::Skipped(format!("the test says so, by exit status {SKIP_STATUS}"))
@@ -319,27 +319,6 @@ impl Test {
                 })
             }
         }
-    }
-
-    /// What was going on when the time was up.
-    fn hang(&self, machines: &[Handle], deadline: Duration) -> String {
-        let seconds = deadline.as_secs();
-        let what = match machines.last() {
-            None => "no machine was started".to_owned(),
-            Some(machine) => {
-                let state = machine.state();
-                if state.ended {
-                    "its machine had ended".to_owned()
-                } else if state.ready.is_none() {
-                    "the guest had not booted: its agent did not say hello".to_owned()
-                } else if state.status.is_none() {
-                    "the guest half was still running".to_owned()
-                } else {
-                    "its machine was about to end".to_owned()
-                }
-            }
-        };
-        format!("the test was not over after {seconds} s; {what}")
     }
 
     fn report(&self, ending: Ending, output: String) -> Report {
@@ -632,6 +611,27 @@ impl Test {
             .unwrap_or_else(|_| Err("its thread ended".to_owned()))?;
         Ok((format!("{pid}\n").into_bytes(), 0))
     }
+}
+
+/// What was going on when the time was up.
+fn hang(machines: &[Handle], deadline: Duration) -> String {
+    let seconds = deadline.as_secs();
+    let what = match machines.last() {
+        None => "no machine was started".to_owned(),
+        Some(machine) => {
+            let state = machine.state();
+            if state.ended {
+                "its machine had ended".to_owned()
+            } else if state.ready.is_none() {
+                "the guest had not booted: its agent did not say hello".to_owned()
+            } else if state.status.is_none() {
+                "the guest half was still running".to_owned()
+            } else {
+                "its machine was about to end".to_owned()
+            }
+        }
+    };
+    format!("the test was not over after {seconds} s; {what}")
 }
 
 /// Longer than any test.

@@ -54,13 +54,11 @@ fn typed<'a>(
             .ok_or_else(|| {
                 format!("{word:?} is not understood: arguments are written --name=value")
             })?;
-        let value = match property(name) {
-            Some(type_name) => of_property(type_name, text),
-            None => {
-                let path: Vec<&str> = name.split('.').collect();
-                let type_name = type_of(schema, command, &path)?;
-                of_type(schema, type_name, text)
-            }
+        let value = if let Some(type_name) = property(name) {
+            of_property(type_name, text)
+        } else {
+            let path: Vec<&str> = name.split('.').collect();
+            of_type(schema, type_of(schema, command, &path)?, text)
         };
         let value = value.map_err(|wanted| format!("--{name}: {text:?} is not {wanted}"))?;
         insert(&mut arguments, name, value);

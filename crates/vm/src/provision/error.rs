@@ -15,7 +15,7 @@ pub struct ProvisionError {
     archs: Vec<Arch>,
     suite: Option<Suite>,
     /// What was to be fetched, if no QEMU.
-    what: Option<String>,
+    what: Option<Box<str>>,
 }
 
 /// What went wrong.
@@ -81,7 +81,7 @@ impl ProvisionError {
 
     /// Says that something else than a QEMU was to be fetched.
     pub(super) fn instead_of_a_qemu(mut self, what: &str) -> Self {
-        self.what = Some(what.to_owned());
+        self.what = Some(what.into());
         self
     }
 
@@ -172,9 +172,8 @@ impl ProvisionError {
         let arch = self.archs.first().copied().unwrap_or(Arch::X86_64);
         let name_one = match &self.what {
             None => format!("name a QEMU with --qemu or {}", arch.variable()),
-            Some(_) => {
-                "copy the directory `guest` of testjig's cache from a machine that has it".to_owned()
-            }
+            Some(_) => "copy the directory `guest` of testjig's cache from a machine that has it"
+                .to_owned(),
         };
         let distribution = Distribution::of_this_machine();
         match &self.kind {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::apt::Apt;
 use super::error::{ProvisionError, ProvisionErrorKind};
-use super::fetch::{LISTS, STAGING, WORK, download, enough_room, fit_for_paths, of_archives, sweep};
+use super::fetch::{
+    LISTS, STAGING, WORK, download, enough_room, fit_for_paths, of_archives, sweep,
+};
 use super::lock::Lock;
 use super::plan::{self, Package};
 use super::progress::Progress;
