@@ -11,6 +11,8 @@
 //! | `testjig.channel=NAME` | the channel: the name of a virtio-serial port, or a tty such as `ttyS1`; `testjig.agent` if missing |
 //! | `testjig.resolve=A.B.C.D` | every name that a program looks up is told to be there |
 //!
+//! Called as `wait_for` it waits for a file and ends, for guest halves of tests.
+//!
 //! It depends on nothing but the standard library and is linked statically, so that an initramfs needs no libraries.
 
 mod boot;
@@ -21,6 +23,7 @@ mod resolve;
 mod serve;
 mod sys;
 mod uevents;
+mod wait_for;
 pub mod wire;
 
 /// What a process other than a guest's first is told.
@@ -29,6 +32,10 @@ const NOT_INIT: &str =
 
 /// Boots the guest's user space and serves the host until the guest ends.
 pub fn main() {
+    let name = std::env::args_os().next().unwrap_or_default();
+    if std::path::Path::new(&name).ends_with("wait_for") {
+        std::process::exit(wait_for::run(std::env::args_os().skip(1)));
+    }
     if std::process::id() != 1 {
         eprintln!("{NOT_INIT}");
         std::process::exit(2);

@@ -2,8 +2,9 @@
 
 use std::ffi::{CString, c_char, c_int, c_long, c_ulong, c_void};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 // The C library, which the standard library is linked with anyway. Numbers below are those of Linux on every architecture with the
 // generic system call table and on x86_64.
@@ -28,6 +29,7 @@ unsafe extern "C" {
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     #[link_name = "kill"]
     fn kill_(pid: c_int, signal: c_int) -> c_int;
+    fn poll(fds: *mut PollFd, count: c_ulong, milliseconds: c_int) -> c_int;
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
     fn tcgetattr(fd: c_int, settings: *mut c_void) -> c_int;
     fn tcsetattr(fd: c_int, when: c_int, settings: *const c_void) -> c_int;
@@ -146,6 +148,31 @@ pub(crate) fn uevent_socket() -> io::Result<File> {
     // SAFETY: an address that lives through the call, with its size.
     checked(unsafe { bind(fd, (&raw const address).cast(), size_of::<Address>() as u32) })?;
     Ok(socket)
+}
+
+/// What `poll` is told of a descriptor, and tells.
+#[repr(C)]
+struct PollFd {
+    fd: c_int,
+    events: i16,
+    revents: i16,
+}
+
+/// Waits until there is something to read, and takes it; at most so long.
+pub(crate) fn wait_readable(file: &File, longest: Duration) {
+    const POLLIN: i16 = 1;
+    let mut fds = PollFd {
+        fd: file.as_raw_fd(),
+        events: POLLIN,
+        revents: 0,
+    };
+    let milliseconds = longest.as_millis().clamp(1, 60_000) as c_int;
+    // SAFETY: one structure that lives through the call.
+    if unsafe { poll(&raw mut fds, 1, milliseconds) } > 0 {
+        let mut buffer = [0; 4096];
+        let mut file = file;
+        let _ = file.read(&mut buffer);
+    }
 }
 
 /// Switches the loopback interface on.

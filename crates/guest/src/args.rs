@@ -64,7 +64,7 @@ impl Arguments {
                     let Some(value) = words.next() else {
                         // QEMU says it better.
                         own.words.push(word);
-                        break;
+                        return own;
                     };
                     match name.as_str() {
                         "append" => own.append = Some(value),
@@ -107,11 +107,8 @@ impl Arguments {
                 if options(&value).any(|(name, _)| name == "accel") {
                     self.own_accel = true;
                 }
-                match options(&value).next() {
-                    Some((name, None) | ("type", Some(name))) => {
-                        self.machine = Some(name.to_owned());
-                    }
-                    _ => {}
+                if let Some((name, None) | ("type", Some(name))) = options(&value).next() {
+                    self.machine = Some(name.to_owned());
                 }
             }
             "device" => {
@@ -244,6 +241,6 @@ mod tests {
             read("-machine type=pc,usb=on").machine.as_deref(),
             Some("pc")
         );
-        assert_eq!(read("-m").words, ["-m", "-m", "256"], "QEMU complains");
+        assert_eq!(read("-m").words, ["-m"], "QEMU complains");
     }
 }

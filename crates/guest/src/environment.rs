@@ -22,6 +22,9 @@ static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
 /// What udhcpc has done with the lease that it got.
 const UDHCPC_SCRIPT: &str = include_str!("udhcpc.sh");
 
+/// What a guest half can print of its machine.
+const FINGERPRINT: &str = include_str!("fingerprint.sh");
+
 const MANIFEST: &str = "manifest.json";
 /// The kernel's own ELF file, which boots without decompressing itself.
 const VMLINUX: &str = "vmlinux";
@@ -329,6 +332,7 @@ impl Environment {
         key.update(LAYOUT);
         key.update(AGENT);
         key.update(UDHCPC_SCRIPT);
+        key.update(FINGERPRINT);
         for (file, checksum) in &self.manifest.files {
             key.update(file);
             key.update(checksum);
@@ -386,6 +390,8 @@ impl Environment {
             archive.link(applet, "/bin/busybox");
         }
         archive.link("/bin/busybox.static", "/bin/busybox");
+        archive.link("/bin/wait_for", "/init");
+        archive.file("/bin/fingerprint", 0o755, FINGERPRINT);
         archive.file("/etc/udhcpc/default.script", 0o755, UDHCPC_SCRIPT);
         archive.link(
             "/usr/share/udhcpc/default.script",
