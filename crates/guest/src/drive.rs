@@ -20,6 +20,8 @@ use crate::typed;
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// How long a silent agent is left alone before it is pinged.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long a machine in the background stays after its guest half, unless nothing is wanted of it any more.
+const GRACE: Duration = Duration::from_secs(2);
 /// How much of a guest's output a test may have.
 pub(crate) const MOST_OUTPUT: u64 = 64 << 20;
 /// How much of the end of it is kept for the report.
@@ -73,6 +75,10 @@ pub(crate) struct State {
     pub(crate) problem: Option<Problem>,
     /// QEMU is gone.
     pub(crate) ended: bool,
+    /// How many wait for something that the machine is still to do.
+    pub(crate) waiting: usize,
+    /// The host half wants to know how the machine ends, and nothing else any more.
+    pub(crate) released: bool,
     pub(crate) events: Vec<(String, Value)>,
     pub(crate) stderr: String,
     /// The end of what the guest printed.
@@ -133,6 +139,20 @@ impl Handle {
         true
     }
 
+    /// As [`wait`](Self::wait), for something that the machine does: until then it is not ended though its guest half is over.
+    pub(crate) fn wait_alive(&self, deadline: Instant, is_so: impl Fn(&State) -> bool) -> bool {
+        self.state().waiting += 1;
+        let came = self.wait(deadline, is_so);
+        self.state().waiting -= 1;
+        came
+    }
+
+    /// Lets the machine end as soon as its guest half is over.
+    pub(crate) fn release(&self) {
+        self.state().released = true;
+        let _ = (&*self.waker).write(&[1]);
+    }
+
     /// Asks for something and waits for the answer, which comes at the machine's end at the latest.
     pub(crate) fn ask(&self, ask: Ask) -> Answer {
         let (sender, answer) = mpsc::channel();
@@ -185,6 +205,8 @@ enum Phase {
     Writing(u32),
     Running(u32),
     Syncing(u32),
+    /// All is done, and the machine is left alone for a moment: what the guest half saw may reach QEMU, and the host half, after it.
+    Over(Instant),
 }
 
 /// Drives a machine until it has ended.
@@ -263,7 +285,20 @@ impl Driver<'_> {
             if wake.is_some() {
                 return machine.end();
             }
-            let soon = Instant::now() + Duration::from_millis(500);
+            if let Phase::Over(since) = self.phase {
+                let state = lock(&self.reins.shared);
+                let wanted = state.waiting > 0 || since.elapsed() < GRACE && !state.released;
+                if !wanted || errand.abandoned.is_some() {
+                    drop(state);
+                    return machine.end();
+                }
+            }
+            let soon = Instant::now()
+                + if matches!(self.phase, Phase::Over(_)) {
+                    Duration::from_millis(20)
+                } else {
+                    Duration::from_millis(500)
+                };
             let Some(occurrence) = machine.next(soon, Some(self.reins.wake.as_fd())) else {
                 continue;
             };
@@ -398,7 +433,9 @@ impl Driver<'_> {
                     Err(_) => return Some(machine.end()),
                 }
             }
-            (Phase::Syncing(sync), Reply::Done) if *sync == id => return Some(machine.end()),
+            (Phase::Syncing(sync), Reply::Done) if *sync == id => {
+                self.phase = Phase::Over(Instant::now());
+            }
             (_, Reply::Failed { text, .. }) => {
                 self.fail(Problem::Guest(format!(
                     "the agent in the guest failed: {}",

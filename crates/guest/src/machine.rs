@@ -496,7 +496,14 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
         "-chardev",
         &format!("socket,id=testjig-monitor,fd={monitor}"),
     ]);
-    add(&["-mon", "chardev=testjig-monitor,mode=control"]);
+    if qemu.caps.monitor_qmp_object {
+        add(&[
+            "-object",
+            "monitor-qmp,id=testjig-qmp,chardev=testjig-monitor",
+        ]);
+    } else {
+        add(&["-mon", "chardev=testjig-monitor,mode=control"]);
+    }
     add(&["-chardev", &format!("socket,id=testjig-agent,fd={agent}")]);
     add(&[
         "-chardev",
@@ -510,24 +517,9 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
     }
     let mut append =
         "console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4 no_timer_check".to_owned();
-    match boot.channel {
-        ChannelKind::Virtio => {
-            add(&[
-                "-device",
-                &format!("virtio-serial-pci,id=testjig-serial,addr={SLOT}"),
-            ]);
-            add(&[
-                "-device",
-                &format!("virtserialport,bus=testjig-serial.0,chardev=testjig-agent,name={PORT}"),
-            ]);
-            if qemu.caps.devices.contains("pvpanic") {
-                add(&["-device", "pvpanic"]);
-            }
-        }
-        ChannelKind::Isa => {
-            add(&["-serial", "chardev:testjig-agent"]);
-            append.push_str(" testjig.channel=ttyS1");
-        }
+    if boot.channel == ChannelKind::Isa {
+        add(&["-serial", "chardev:testjig-agent"]);
+        append.push_str(" testjig.channel=ttyS1");
     }
     if let Some(server) = arguments.server {
         append.push_str(" testjig.resolve=");
@@ -545,6 +537,17 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
     }
     add(&["-append", &append]);
     words.extend(arguments.words.iter().cloned());
+    // Behind the test's own: a port of which the test does not say on which bus it is goes to the first that there is.
+    if boot.channel == ChannelKind::Virtio {
+        let mut add = |new: &str| words.extend(["-device".to_owned(), new.to_owned()]);
+        add(&format!("virtio-serial-pci,id=testjig-serial,addr={SLOT}"));
+        add(&format!(
+            "virtserialport,bus=testjig-serial.0,chardev=testjig-agent,name={PORT}"
+        ));
+        if qemu.caps.devices.contains("pvpanic") {
+            add("pvpanic");
+        }
+    }
     words
 }
 

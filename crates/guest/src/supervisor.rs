@@ -387,6 +387,7 @@ impl Test {
             }
             "get_qemu_status" => {
                 let machine = self.machine()?;
+                machine.release();
                 machine.wait(Instant::now() + FOR_EVER, |state| state.ended);
                 outcome(&machine)
             }
@@ -425,7 +426,7 @@ impl Test {
                 let has = |state: &drive::State| {
                     state.ended || state.events.iter().any(|(name, _)| name == wanted)
                 };
-                machine.wait(Instant::now() + limit, has);
+                machine.wait_alive(Instant::now() + limit, has);
                 let state = machine.state();
                 let event = state.events.iter().find(|(name, _)| name == wanted);
                 match event {

@@ -171,6 +171,7 @@ fn of_property(type_name: &str, text: &str) -> Result<Value, &'static str> {
 fn guess(text: &str) -> Value {
     match boolean(text) {
         Some(value) if matches!(text, "true" | "false") => value,
+        _ if text.starts_with("0x") => integer(text).unwrap_or_else(|| text.into()),
         _ => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
     }
 }
