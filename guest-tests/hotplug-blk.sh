@@ -6,7 +6,7 @@ in_host() {
     truncate -s 8M $tmpdir/disk
     start_qemu -M $machine $port -drive file=$tmpdir/disk,if=none,id=d,format=raw && wait_guest || return 1
     qmp device_add --driver=virtio-blk-pci --id=blk --drive=d --serial=plugged $bus && wait_log "serial: plugged" || return 1
-    qmp device_del --id=blk && wait_event DEVICE_DELETED && get_qemu_status
+    qmp device_del --id=blk && wait_event DEVICE_DELETED device=blk && get_qemu_status
 }
 in_guest() {
     wait_for /sys/block/vda/serial && echo "serial: `cat /sys/block/vda/serial`" && wait_for --gone /sys/block/vda

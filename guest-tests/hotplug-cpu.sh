@@ -4,7 +4,7 @@ in_host() {
     machine=`named_choose machine pc q35`
     start_qemu -M $machine -smp 1,maxcpus=2,sockets=2 && wait_guest || return 1
     qmp device_add --driver=qemu64-x86_64-cpu --id=cpu --socket-id=1 --core-id=0 --thread-id=0 || return 1
-    wait_log "2 CPUs" && qmp device_del --id=cpu && wait_event DEVICE_DELETED && get_qemu_status
+    wait_log "2 CPUs" && qmp device_del --id=cpu && wait_event DEVICE_DELETED device=cpu && get_qemu_status
 }
 in_guest() {
     cpu=/sys/devices/system/cpu/cpu1

@@ -5,7 +5,7 @@ in_host() {
     start_qemu -M $machine -m 256,slots=1,maxmem=1G && wait_guest || return 1
     qmp object-add --qom-type=memory-backend-ram --id=m --size=0x8000000 || return 1
     qmp device_add --driver=pc-dimm --id=dimm --memdev=m && wait_log "larger" || return 1
-    qmp device_del --id=dimm && wait_event DEVICE_DELETED && get_qemu_status
+    qmp device_del --id=dimm && wait_event DEVICE_DELETED device=dimm && get_qemu_status
 }
 in_guest() {
     # The first block of 128 MiB above 4 GiB.

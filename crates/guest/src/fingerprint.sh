@@ -7,7 +7,8 @@ sed -n 's/^\(vendor_id\|cpu family\|model\|model name\|stepping\|flags\)[[:space
 section dmi
 for file in /sys/class/dmi/id/*; do
     case ${file##*/} in
-    modalias | uevent | product_uuid | *serial) ;;
+    # What is of this start alone, and what is the firmware's own.
+    modalias | uevent | product_uuid | *serial | bios_*) ;;
     *) [ -f "$file" ] && echo "${file##*/}: $(cat "$file" 2>/dev/null)" ;;
     esac
 done
@@ -28,4 +29,12 @@ for device in /sys/bus/acpi/devices/*; do
     [ -f "$device/path" ] && [ -f "$device/hid" ] && echo "$(cat "$device/path") $(cat "$device/hid")"
 done | sort
 section devices
-ls /sys/bus/*/devices | sed '/^$/d; /^\/sys/d' | grep -v '^\(LNX\|device:\|memory\|node\|pci_\)' | sort -u
+# Of the buses that devices of the machine are on; others hold what the kernel makes up itself.
+for bus in pnp platform scsi serio usb virtio; do
+    for device in /sys/bus/$bus/devices/*; do
+        case ${device##*/} in
+        '*' | alarmtimer* | reg-dummy | pcspkr | scsi_tmf_*) ;;
+        *) echo "$bus ${device##*/}" ;;
+        esac
+    done
+done

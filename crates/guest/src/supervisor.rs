@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid,
 };
+use serde_json::Value;
 use testjig_vm::{ExitStatus, Process, Spawn};
 
 use crate::args::Arguments;
@@ -422,15 +423,20 @@ impl Test {
             "wait_event" => {
                 let wanted = args.first().ok_or("for which event?")?;
                 let machine = self.machine()?;
-                let limit = limit(args.get(1))?;
-                let has = |state: &drive::State| {
-                    state.ended || state.events.iter().any(|(name, _)| name == wanted)
+                let (members, rest): (Vec<&String>, Vec<&String>) =
+                    args[1..].iter().partition(|word| word.contains('='));
+                let limit = limit(rest.first().copied())?;
+                let is_it = |(name, data): &(String, Value)| {
+                    name == wanted && members.iter().all(|member| has_member(data, member))
                 };
-                machine.wait_alive(Instant::now() + limit, has);
+                let came = |state: &drive::State| state.ended || state.events.iter().any(is_it);
+                machine.wait_alive(Instant::now() + limit, came);
                 let state = machine.state();
-                let event = state.events.iter().find(|(name, _)| name == wanted);
-                match event {
+                match state.events.iter().find(|event| is_it(event)) {
                     Some((_, data)) => Ok((format!("{data}\n").into_bytes(), 0)),
+                    None if state.ended => {
+                        Err(format!("no event {wanted} came before the machine ended"))
+                    }
                     None => Err(format!("no event {wanted} within {} s", limit.as_secs())),
                 }
             }
@@ -644,6 +650,16 @@ fn outcome(machine: &Handle) -> drive::Answer {
     match (&state.problem, state.status) {
         (Some(problem), _) => Err(problem.text().to_owned()),
         (None, status) => Ok((Vec::new(), status.unwrap_or(1))),
+    }
+}
+
+/// Whether an event's data has a member of that value: `device=blk`.
+fn has_member(data: &Value, member: &str) -> bool {
+    let (name, wanted) = member.split_once('=').unwrap_or((member, ""));
+    match &data[name] {
+        Value::String(text) => text == wanted,
+        Value::Null => false,
+        other => other.to_string() == wanted,
     }
 }
 
