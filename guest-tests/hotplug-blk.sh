@@ -1,4 +1,5 @@
 #!/bin/sh
+# testjig: lane=warm
 # A disk is plugged in and out while the guest runs: by ACPI on pc, in a PCIe port on q35.
 in_host() {
     machine=`named_choose machine pc q35`

@@ -1,4 +1,5 @@
 #!/bin/sh
+# testjig: lane=warm
 # Memory is plugged into a running guest, is used, and is plugged out.
 in_host() {
     machine=`named_choose machine pc q35`

@@ -1,4 +1,5 @@
 #!/bin/sh
+# testjig: lane=warm
 # A network card is plugged into a running guest, serves it, and is plugged out.
 in_host() {
     machine=`named_choose machine pc q35`

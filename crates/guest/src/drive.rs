@@ -201,6 +201,8 @@ pub(crate) struct Errand<'a> {
 /// Where the guest half is.
 enum Phase {
     Booting,
+    /// It was restored, and its agent was asked whether it is there.
+    Waking(u32),
     /// Its parts that are still to be written, and the request for the last one.
     Writing(u32),
     Running(u32),
@@ -210,7 +212,7 @@ enum Phase {
 }
 
 /// Drives a machine until it has ended.
-pub(crate) fn drive(mut machine: Machine, reins: &Reins, mut errand: Errand<'_>) {
+pub(crate) fn drive(mut machine: Machine, started: Instant, reins: &Reins, mut errand: Errand<'_>) {
     {
         let mut state = lock(&reins.shared);
         state.pid = machine.pid();
@@ -219,7 +221,7 @@ pub(crate) fn drive(mut machine: Machine, reins: &Reins, mut errand: Errand<'_>)
     let mut driver = Driver {
         reins,
         phase: Phase::Booting,
-        started: Instant::now(),
+        started,
         asked: Vec::new(),
         heard: Instant::now(),
         ping: None,
@@ -227,6 +229,12 @@ pub(crate) fn drive(mut machine: Machine, reins: &Reins, mut errand: Errand<'_>)
         shutdown: None,
         panicked: false,
     };
+    if machine.is_restored() {
+        if let Ok(ping) = machine.send(&Request::Ping(0)) {
+            driver.phase = Phase::Waking(ping);
+            driver.ping = Some((ping, Instant::now()));
+        }
+    }
     let report = driver.run(&mut machine, &mut errand);
     let mut state = lock(&reins.shared);
     state.stderr.clone_from(&report.stderr);
@@ -316,17 +324,9 @@ impl Driver<'_> {
                     self.printed(&bytes, errand);
                 }
                 Occurrence::Hello { .. } => {
-                    let boot = self.started.elapsed();
-                    self.heard = Instant::now();
-                    self.change(|state| state.ready = Some(boot));
-                    match write_script(machine, errand.script) {
-                        Ok(last) => self.phase = Phase::Writing(last),
-                        Err(error) => {
-                            self.fail(Problem::Guest(format!(
-                                "failed to hand the guest its half: {error}"
-                            )));
-                            return machine.end();
-                        }
+                    machine.keep_state();
+                    if let Some(report) = self.awake(machine, errand) {
+                        return report;
                     }
                 }
                 Occurrence::Nonsense(what) => {
@@ -352,6 +352,25 @@ impl Driver<'_> {
             }
             if lock(&self.reins.shared).problem.is_some() {
                 return machine.end();
+            }
+        }
+    }
+
+    /// The agent is there: it gets the guest half.
+    fn awake(&mut self, machine: &mut Machine, errand: &mut Errand<'_>) -> Option<ExitReport> {
+        let boot = self.started.elapsed();
+        self.heard = Instant::now();
+        self.change(|state| state.ready = Some(boot));
+        match write_script(machine, errand.script) {
+            Ok(last) => {
+                self.phase = Phase::Writing(last);
+                None
+            }
+            Err(error) => {
+                self.fail(Problem::Guest(format!(
+                    "failed to hand the guest its half: {error}"
+                )));
+                Some(machine.end())
             }
         }
     }
@@ -402,6 +421,9 @@ impl Driver<'_> {
             return None;
         }
         match (&self.phase, reply) {
+            (Phase::Waking(ping), Reply::Pong(_)) if *ping == id => {
+                return self.awake(machine, errand);
+            }
             (Phase::Writing(last), Reply::Done) if *last == id => {
                 let exec = Request::Exec {
                     argv: vec![b"/bin/sh".to_vec(), SCRIPT.to_vec()],
@@ -468,7 +490,7 @@ impl Driver<'_> {
                 },
             ),
             Ask::Guest(argv) => {
-                if matches!(self.phase, Phase::Booting) {
+                if matches!(self.phase, Phase::Booting | Phase::Waking(_)) {
                     Err("the guest is not ready; use wait_guest first".to_owned())
                 } else {
                     let env = vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec()];

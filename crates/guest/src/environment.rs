@@ -67,6 +67,7 @@ pub struct Manifest {
 /// CACHE/guest/SUITE-MACHINE/VERSION/busybox         all of a guest's programs but the agent
 /// CACHE/guest/SUITE-MACHINE/VERSION/modules/…       the drivers that guests may want
 /// CACHE/guest/initramfs/HASH.cpio                   what was made of them
+/// CACHE/guest/states/HASH.state                     machines that have booted them
 /// ```
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -353,6 +354,11 @@ impl Environment {
                 }),
         )?;
         Ok(path)
+    }
+
+    /// Where the states of machines that booted it are kept.
+    pub fn states(&self) -> PathBuf {
+        self.cache.join("states")
     }
 
     fn build_initramfs(&self) -> Result<Vec<u8>, EnvironmentError> {

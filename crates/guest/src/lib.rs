@@ -17,6 +17,7 @@ mod kernel;
 mod machine;
 mod modules;
 mod run;
+mod snapshot;
 mod supervisor;
 mod typed;
 mod words;

@@ -14,6 +14,7 @@ use testjig_qmp::Qmp;
 use testjig_vm::{ExitReport, Process, Qemu, Spawn};
 
 use crate::args::{Arguments, nic_device};
+use crate::snapshot::Snapshot;
 
 /// How long QEMU may take to build a machine.
 const BUILD_TIME: Duration = Duration::from_secs(60);
@@ -47,6 +48,10 @@ pub struct Boot {
     pub channel: ChannelKind,
     /// What accelerates it, unless the test says so: `tcg` or `kvm`.
     pub accel: String,
+    /// Where the states of machines are kept, if it may begin in one that an equal machine has booted to.
+    pub warm: Option<PathBuf>,
+    /// What differs in the arguments of machines that are equal: the directory of a run, the port of its server.
+    pub variable: Vec<String>,
 }
 
 /// Why no machine was started.
@@ -112,6 +117,9 @@ pub struct Machine {
     console: Option<UnixStream>,
     pending: VecDeque<Occurrence>,
     command_line: String,
+    /// Where its state is to be written once it has booted.
+    unsaved: Option<Snapshot>,
+    is_restored: bool,
 }
 
 impl Machine {
@@ -123,6 +131,36 @@ impl Machine {
         if let Some(lack) = lacks(qemu, &boot.arguments) {
             return Err(BootError::Lacks(lack));
         }
+        let snapshot = match &boot.warm {
+            Some(home) if can_be_warm(qemu) => {
+                let words = words(qemu, boot, [0, 0, 0]);
+                let variable: Vec<&str> = boot.variable.iter().map(String::as_str).collect();
+                let files = [&*boot.kernel, &*boot.initramfs];
+                let snapshot = Snapshot::of(home, qemu, &words, files, &variable)
+                    .map_err(|error| BootError::Host("look at the guest's files", error))?;
+                Some(snapshot)
+            }
+            _ => None,
+        };
+        if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.exists()) {
+            let mut machine = Self::spawn(qemu, boot, directory, &["-incoming", "defer"])?;
+            match snapshot.restore(&mut machine.qmp) {
+                Ok(()) => {
+                    machine.is_restored = true;
+                    return Ok(machine);
+                }
+                Err(problem) => {
+                    eprintln!("note: a machine's state was of no use, so it boots: {problem}");
+                    snapshot.forget();
+                }
+            }
+        }
+        let mut machine = Self::spawn(qemu, boot, directory, &[])?;
+        machine.unsaved = snapshot;
+        Ok(machine)
+    }
+
+    fn spawn(qemu: &Qemu, boot: &Boot, directory: &Path, more: &[&str]) -> Result<Self, BootError> {
         let pair = || UnixStream::pair().map_err(|error| BootError::Host("make sockets", error));
         let ((monitor, its_monitor), (agent, its_agent), (console, its_console)) =
             (pair()?, pair()?, pair()?);
@@ -131,6 +169,7 @@ impl Machine {
         let mut command = qemu.command();
         command
             .args(words(qemu, boot, numbers))
+            .args(more)
             .current_dir(directory);
         let command_line = format!("{command:?}");
         let how = Spawn {
@@ -167,7 +206,24 @@ impl Machine {
             console: Some(console),
             pending: VecDeque::new(),
             command_line,
+            unsaved: None,
+            is_restored: false,
         })
+    }
+
+    /// Whether it began where an equal machine had booted to: then its agent does not say hello, and answers.
+    pub fn is_restored(&self) -> bool {
+        self.is_restored
+    }
+
+    /// Writes its state for those that come after it, if that is wanted. To be called when its agent has said hello.
+    pub fn keep_state(&mut self) {
+        if let Some(snapshot) = self.unsaved.take() {
+            // The next one boots, too.
+            if let Err(problem) = snapshot.save(&mut self.qmp) {
+                eprintln!("note: the machine's state was not kept: {problem}");
+            }
+        }
     }
 
     /// QEMU's process number.
@@ -429,6 +485,11 @@ fn excerpt(reply: &Reply) -> String {
         short.push('…');
     }
     short
+}
+
+/// Whether this QEMU writes states that are small and read fast (`mapped-ram` came with QEMU 9.0).
+fn can_be_warm(qemu: &Qemu) -> bool {
+    qemu.version >= testjig_qmp::Version::new((9, 0, 0), "")
 }
 
 fn is_nothing(error: &io::Error) -> bool {

@@ -56,16 +56,19 @@ fn serve() -> io::Result<()> {
     input.read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)?;
     let directory = job.directory.clone();
+    let its = directory.clone();
     thread::spawn(move || {
         // The runner says nothing more. When it is gone, so is the test.
         let mut rest = Vec::new();
         let _ = input.read_to_end(&mut rest);
         end_all();
-        let _ = fs::remove_dir_all(directory);
+        let _ = fs::remove_dir_all(its);
         std::process::exit(1);
     });
     let report = run(&Arc::new(job));
     end_all();
+    // Of a runner that is gone this may be the last thread to do it.
+    let _ = fs::remove_dir_all(directory);
     let mut line = serde_json::to_vec(&report)?;
     line.push(b'\n');
     io::stdout().write_all(&line)?;
@@ -109,6 +112,8 @@ fn children() -> Vec<Pid> {
 pub(crate) struct Header {
     pub(crate) channel: ChannelKind,
     pub(crate) deadline: Option<Duration>,
+    /// Whether machines may begin where an equal one has booted to.
+    pub(crate) warm: bool,
 }
 
 impl Header {
@@ -123,12 +128,14 @@ impl Header {
             match word.split_once('=') {
                 Some(("agent", "virtio")) => header.channel = ChannelKind::Virtio,
                 Some(("agent", "isa")) => header.channel = ChannelKind::Isa,
+                Some(("lane", "warm")) => header.warm = true,
+                Some(("lane", "cold")) => header.warm = false,
                 Some(("deadline", seconds)) if seconds.parse::<u32>().is_ok() => {
                     header.deadline = seconds.parse().ok().map(Duration::from_secs);
                 }
                 _ => {
                     return Err(format!(
-                        "the comment `# testjig: {word}` is not understood; there are agent=virtio, agent=isa and deadline=SECONDS"
+                        "the comment `# testjig: {word}` is not understood; there are agent=virtio, agent=isa, lane=warm, lane=cold and deadline=SECONDS"
                     ));
                 }
             }
@@ -545,6 +552,8 @@ impl Test {
             initramfs: self.job.initramfs.clone(),
             channel: self.header.channel,
             accel: self.job.accel.clone(),
+            warm: self.job.states.clone().filter(|_| self.header.warm),
+            variable: vec![forward, self.job.directory.display().to_string()],
         }
     }
 
@@ -583,6 +592,7 @@ impl Test {
 
     /// A machine in the foreground: what it prints is the word's output, and the guest half's status the word's.
     fn qemu(&self, args: &[String], directory: &[u8], stream: &UnixStream) -> drive::Answer {
+        let started = Instant::now();
         let machine = self.start(args.to_vec(), directory)?;
         let (handle, reins) = drive::pair().map_err(|error| error.to_string())?;
         lock(&self.machines).push(handle.clone());
@@ -593,7 +603,7 @@ impl Test {
             abandoned: Some(stream),
             ..self.errand()
         };
-        drive::drive(machine, &reins, errand);
+        drive::drive(machine, started, &reins, errand);
         outcome(&handle)
     }
 
@@ -604,12 +614,13 @@ impl Test {
         let test = Arc::clone(self);
         let directory = directory.to_vec();
         // A thread of its own, with which QEMU ends.
+        let began = Instant::now();
         thread::spawn(move || match test.start(args, &directory) {
             Ok(machine) => {
                 let pid = machine.pid();
                 lock(&test.machines).push(handle);
                 let _ = sender.send(Ok(pid));
-                drive::drive(machine, &reins, test.errand());
+                drive::drive(machine, began, &reins, test.errand());
             }
             Err(problem) => drop(sender.send(Err(problem))),
         });

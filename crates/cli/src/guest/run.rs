@@ -73,6 +73,9 @@ pub(crate) struct Arguments {
     /// Seconds that a test may take, unless its file says so
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     deadline: u64,
+    /// Boot every machine, those too that may begin where an equal one has booted to
+    #[arg(long)]
+    cold: bool,
     /// Write the golden files of the tests anew
     #[arg(long)]
     bless: bool,
@@ -114,6 +117,7 @@ struct Shared<'a> {
     qemu: &'a Qemu,
     kernel: PathBuf,
     initramfs: PathBuf,
+    states: Option<PathBuf>,
     program: PathBuf,
     log: PathBuf,
     units: Mutex<VecDeque<Unit<'a>>>,
@@ -291,6 +295,7 @@ impl Arguments {
             qemu,
             kernel: environment.kernel(),
             initramfs,
+            states: (!self.cold).then(|| environment.states()),
             program: env::current_exe()?,
             log: records::directory(),
             units: Mutex::new(units.collect()),
@@ -439,6 +444,7 @@ impl Shared<'_> {
             deadline: Duration::from_secs(self.arguments.deadline),
             accel: "tcg".to_owned(),
             directory: directory.path().to_owned(),
+            states: self.states.clone(),
             bless: self.arguments.bless,
         };
         let supervised = testjig_guest::supervise(&job)?;
