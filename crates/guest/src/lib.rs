@@ -10,6 +10,7 @@ mod args;
 pub mod choice;
 mod drive;
 mod environment;
+mod header;
 mod http;
 pub mod initramfs;
 mod job;
@@ -17,8 +18,10 @@ mod kernel;
 mod machine;
 mod modules;
 mod run;
+mod serve;
 mod snapshot;
 mod supervisor;
+mod test;
 mod typed;
 mod words;
 
