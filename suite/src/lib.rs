@@ -11,6 +11,7 @@ mod ide;
 mod m48t59;
 mod pci;
 mod post;
+mod regressions;
 mod riscv_csr;
 mod rtas;
 mod rtc;

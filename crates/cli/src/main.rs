@@ -3,14 +3,17 @@
 mod changed;
 mod clean;
 mod compare;
+mod convert;
 mod coverage;
 mod devices;
+mod diff;
 mod doctor;
 mod fuzz;
 mod graph;
 mod guest;
 mod list;
 mod merge;
+mod minimise;
 mod mutate;
 mod replay;
 mod reports;
@@ -58,6 +61,14 @@ enum Command {
     Replay(replay::Arguments),
     /// Tests with a host half and a guest half, on a Linux in the machine
     Guest(guest::Arguments),
+    /// Show the first difference between two recorded sessions, registers decoded
+    Diff(diff::Arguments),
+    /// Make a session that shows a bug as short and plain as it can be
+    Minimise(minimise::Arguments),
+    /// Read a session from a shell line, a mail, a log or a C test
+    Import(convert::ImportArguments),
+    /// Write a session as a shell line, a C test or a Rust test
+    Export(convert::ExportArguments),
     /// Fetch a QEMU ahead of need
     Setup(setup::Arguments),
     /// Remove what was fetched and probed
@@ -83,6 +94,10 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => arguments.run(),
         Command::Replay(arguments) => arguments.run(),
         Command::Guest(arguments) => arguments.run(),
+        Command::Diff(arguments) => arguments.run(),
+        Command::Minimise(arguments) => arguments.run(),
+        Command::Import(arguments) => arguments.run(),
+        Command::Export(arguments) => arguments.run(),
         Command::Setup(arguments) => arguments.run(),
         Command::Clean(arguments) => arguments.run(),
     }

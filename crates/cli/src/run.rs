@@ -111,6 +111,9 @@ pub(crate) struct Arguments {
     /// Keep what was recorded of cases that pass, too: operations, QEMU's standard error, its command line
     #[arg(long)]
     keep: bool,
+    /// Write the session of each case that passes, as a .qtr file for `jig replay`
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     /// Stop each QEMU before its test begins, and say how to attach to it; one case at a time, no deadlines
     #[arg(long)]
     stop: bool,
@@ -262,6 +265,7 @@ impl Arguments {
             expected: None,
             debug,
             keep: self.keep,
+            record: self.record.clone(),
             timelines: self.timelines || self.reports.of_one_case(),
         }
     }

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         expected: None,
         debug: None,
         keep: false,
+        record: None,
     };
     match runner::run(&plan, &mut JsonLines::new(io::stdout())) {
         Ok(summary) => ExitCode::from(summary.exit_status()),

@@ -157,6 +157,7 @@ pub fn main() -> ExitCode {
         expected: None,
         debug: None,
         keep: false,
+        record: None,
     };
     let quiet = arguments.quiet || arguments.format == Format::Terse;
     let mut reporter: Box<dyn Reporter> = if arguments.glib.tap {

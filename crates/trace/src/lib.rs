@@ -34,6 +34,7 @@ mod machine;
 mod minimise;
 mod parse;
 mod print;
+mod record;
 mod replay;
 mod session;
 mod signature;

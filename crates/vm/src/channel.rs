@@ -49,6 +49,8 @@ impl Channel {
     #[track_caller]
     pub fn send(&self, bytes: &[u8]) {
         self.vm.sync();
+        self.vm
+            .note_obstacle(|| format!("it sends something over {}", self.id));
         let within = Duration::from_secs(10);
         let deadline = Instant::now() + within;
         let mut rest = bytes;

@@ -94,6 +94,8 @@ impl ScratchDisk {
     #[track_caller]
     pub fn write(&self, offset: u64, bytes: &[u8]) {
         self.vm.sync();
+        self.vm
+            .note_obstacle(|| format!("it writes to the image of drive {}", self.id));
         if let Err(error) = self.file.write_all_at(bytes, offset) {
             let attempt = format!("write {} bytes at {offset:#x}", bytes.len());
             self.fail(&attempt, &error);

@@ -55,6 +55,8 @@ pub enum FaultKind {
     Capability(String),
     /// The test is not for this machine.
     Skip(String),
+    /// The VMM has a bug that is known to be in its version.
+    Known(String),
 }
 
 /// Which time passed.
@@ -87,6 +89,12 @@ impl Fault {
     #[track_caller]
     pub fn skip(reason: impl Into<String>) -> Self {
         Self::new(FaultKind::Skip(reason.into()))
+    }
+
+    /// The test has met a bug that this VMM's version is documented to have: the case is XFAIL, for this reason.
+    #[track_caller]
+    pub fn known(reason: impl Into<String>) -> Self {
+        Self::new(FaultKind::Known(reason.into()))
     }
 
     /// The same fault, of this operation at that place.
@@ -166,6 +174,7 @@ impl fmt::Display for Fault {
             }
             FaultKind::Usage(problem) | FaultKind::Capability(problem) => f.write_str(problem),
             FaultKind::Skip(reason) => write!(f, "skipped: {reason}"),
+            FaultKind::Known(reason) => f.write_str(reason),
         }
     }
 }

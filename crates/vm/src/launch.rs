@@ -11,6 +11,7 @@
 mod args;
 pub(crate) mod error;
 mod parts;
+mod portable;
 pub(crate) mod resources;
 pub(crate) mod start;
 
@@ -25,6 +26,7 @@ pub use self::error::{LaunchError, LaunchErrorKind};
 pub use self::parts::{
     Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Netdev, Object, Rtc, RtcBase,
 };
+pub use self::portable::{Portable, PortableDrive};
 pub use self::start::LaunchOptions;
 use crate::machine::MachineType;
 

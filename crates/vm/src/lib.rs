@@ -49,6 +49,7 @@ mod probe;
 mod process;
 pub mod provision;
 mod ram;
+mod recording;
 mod stderr;
 mod template;
 mod vm;
@@ -67,11 +68,12 @@ pub use find::{FindError, FindErrorKind, Finder};
 pub use irq::{Direction, EdgeKind, Irq, Pin};
 pub use launch::{
     Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Launch, LaunchError,
-    LaunchErrorKind, LaunchOptions, Netdev, Object, Rtc, RtcBase,
+    LaunchErrorKind, LaunchOptions, Netdev, Object, Portable, PortableDrive, Rtc, RtcBase,
 };
 pub use machine::{MachineType, RamBackend, RamRegion};
 pub use process::{ExitReport, ExitStatus, Process, Spawn};
 pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
+pub use recording::{Note, Noted, Recording};
 pub use template::{ForkError, Nascent, Template};
 pub use vm::Vm;

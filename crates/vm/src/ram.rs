@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::fault::{Fault, FaultKind};
 use crate::machine::{RamBackend, RamRegion};
+use crate::recording::Noted;
 use crate::vm::Vm;
 
 /// The guest's memory, by guest-physical address.
@@ -53,7 +54,11 @@ impl Ram {
         let offset = self.locate("read", addr, bytes.len());
         if let Some(mapping) = self.vm.mapping() {
             self.vm.sync();
-            return mapping.read(offset, bytes);
+            mapping.read(offset, bytes);
+            return self.vm.note(|| Noted::Read {
+                addr,
+                bytes: bytes.to_vec(),
+            });
         }
         self.vm.read_mem(addr, bytes);
     }
@@ -72,6 +77,10 @@ impl Ram {
         let offset = self.locate("write", addr, bytes.len());
         self.vm.sync();
         if let Some(mapping) = self.vm.mapping() {
+            self.vm.note(|| Noted::Wrote {
+                addr,
+                bytes: bytes.to_vec(),
+            });
             return mapping.write(offset, bytes);
         }
         self.vm.write_mem(addr, bytes);
@@ -84,6 +93,7 @@ impl Ram {
         let offset = self.locate("fill", addr, len);
         self.vm.sync();
         if let Some(mapping) = self.vm.mapping() {
+            self.vm.note(|| Noted::Filled { addr, len, value });
             return mapping.fill(offset, len, value);
         }
         self.vm.memset(addr, len as u64, value);
@@ -119,7 +129,12 @@ impl Ram {
         let offset = self.locate("read", addr, size_of::<T>());
         if let Some(mapping) = self.vm.mapping() {
             self.vm.sync();
-            return mapping.load(offset);
+            let value: T = mapping.load(offset);
+            self.vm.note(|| Noted::Read {
+                addr,
+                bytes: bytes_of(value),
+            });
+            return value;
         }
         let mut bytes = [0; 8];
         let bytes = &mut bytes[..size_of::<T>()];
@@ -132,6 +147,10 @@ impl Ram {
         let offset = self.locate("write", addr, size_of::<T>());
         if let Some(mapping) = self.vm.mapping() {
             self.vm.sync();
+            self.vm.note(|| Noted::Wrote {
+                addr,
+                bytes: bytes_of(value),
+            });
             return mapping.store(offset, value);
         }
         let mut bytes = [0; 8];
@@ -188,6 +207,13 @@ impl fmt::Debug for Ram {
             .field("regions", &self.regions())
             .finish()
     }
+}
+
+/// As it lies in memory.
+fn bytes_of<T: Scalar>(value: T) -> Vec<u8> {
+    let mut bytes = vec![0; size_of::<T>()];
+    value.to_ne(&mut bytes);
+    bytes
 }
 
 /// An unsigned integer that memory holds: `u8`, `u16`, `u32` or `u64`.

@@ -26,6 +26,7 @@ use crate::machine::RamRegion;
 use crate::mapping::Mapping;
 use crate::process::{ExitReport, Process};
 use crate::ram::Ram;
+use crate::recording::{Noted, Recording};
 
 /// How long a VMM that is asked to end may take.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -64,6 +65,7 @@ struct Inner {
     channels: Vec<(String, Rc<OwnedFd>, bool)>,
     intercepted: RefCell<Option<Pin>>,
     extensions: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    recorder: RefCell<Option<Recording>>,
     /// What the virtual clock shows, if that is known.
     now: Cell<Option<u64>>,
     deadline: Cell<Option<Instant>>,
@@ -149,6 +151,7 @@ impl Vm {
                 .collect(),
             intercepted: RefCell::default(),
             extensions: RefCell::default(),
+            recorder: RefCell::default(),
             now: Cell::new(Some(0)),
             deadline: Cell::new(None),
             timeout: Cell::new(TIMEOUT),
@@ -325,6 +328,7 @@ impl Vm {
         reason = "callers make the command here"
     )]
     pub fn qmp<C: testjig_qmp::Command>(&self, command: C) -> C::Reply {
+        self.note_qmp(C::NAME);
         self.on_monitor(|monitor| monitor.execute(&command))
     }
 
@@ -338,6 +342,7 @@ impl Vm {
         &self,
         command: &C,
     ) -> Result<C::Reply, testjig_qmp::Error> {
+        self.note_qmp(C::NAME);
         self.on_monitor(|monitor| match monitor.execute(command) {
             Err(error)
                 if matches!(
@@ -355,6 +360,7 @@ impl Vm {
     /// Executes a QMP command by name. `arguments` is an object, or `Value::Null` for none.
     #[track_caller]
     pub fn qmp_raw(&self, name: &str, arguments: Value) -> Value {
+        self.note_qmp(name);
         self.on_monitor(|monitor| monitor.execute_raw(name, arguments))
     }
 
@@ -366,6 +372,9 @@ impl Vm {
         if self.0.qemu.is_embedded() {
             Fault::skip("the embedded machine has no monitor for people").raise();
         }
+        if !line.starts_with("info ") {
+            self.note_obstacle(|| format!("it uses the monitor: {line}"));
+        }
         self.on_monitor(|monitor| monitor.hmp(line))
     }
 
@@ -373,6 +382,7 @@ impl Vm {
     /// before it stay for later calls.
     #[track_caller]
     pub fn wait_event(&self, name: &str, within: Duration) -> Event {
+        self.note_obstacle(|| format!("it waits for the event {name}"));
         let deadline = self.earlier(Instant::now() + within);
         self.on_monitor(|monitor| monitor.wait_event(name, deadline))
     }
@@ -390,6 +400,7 @@ impl Vm {
                 deadline,
             )
         });
+        self.note(|| Noted::Reset);
     }
 
     /// The image of a drive of the launch.
@@ -432,10 +443,13 @@ impl Vm {
         let begin = Instant::now();
         let deadline = begin + within;
         let end = self.earlier(deadline);
+        self.note(|| Noted::Waits);
         loop {
             self.sync();
             let now = Instant::now();
+            self.note(|| Noted::Again);
             if condition.holds() {
+                self.note(|| Noted::Waited);
                 return;
             }
             if now >= end && end < deadline {
@@ -593,6 +607,18 @@ impl Vm {
 
 /// For the other files of this crate.
 impl Vm {
+    pub(crate) fn recorder(&self) -> &RefCell<Option<Recording>> {
+        &self.0.recorder
+    }
+
+    /// Notes that the monitor was used, unless it was only asked.
+    fn note_qmp(&self, name: &str) {
+        let asks = ["query-", "qom-get", "qom-list", "device-list-properties"];
+        if !asks.iter().any(|ask| name.starts_with(ask)) {
+            self.note_obstacle(|| format!("it uses the monitor: {name}"));
+        }
+    }
+
     pub(crate) fn mapping(&self) -> Option<&Mapping> {
         self.0.mapping.as_ref()
     }

@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::registry::Capability;
 use crate::runner::isolation::Templates;
 use crate::runner::protocol::{Answer, Request, Setup};
-use crate::runner::{debug, evidence, leftovers};
+use crate::runner::{debug, evidence, leftovers, sessions};
 use crate::verdict::{Evidence, Fact, Outcome, Verdict};
 
 /// What went wrong, before the machine's state is added.
@@ -87,6 +87,9 @@ fn run_on(
     let body = guarded(|| {
         if let Some(vm) = &vm {
             vm.set_deadline(Instant::now() + request.deadline);
+            if request.record.is_some() {
+                vm.record();
+            }
             context.insert(vm.clone());
             Graph::get().build(&case.path, vm, &mut context);
         }
@@ -110,6 +113,10 @@ fn run_on(
     let memory = vm.as_ref().map(guest_memory).unwrap_or_default();
     if trouble.is_none() {
         trouble = misused(&memory);
+    }
+
+    if let (Some(directory), None) = (&request.record, &trouble) {
+        sessions::keep(directory, case, vm.as_ref());
     }
 
     let (evidence, timeline) = match (&trouble, &vm) {
@@ -216,6 +223,7 @@ fn unwound(payload: Box<dyn Any + Send>) -> Trouble {
         Ok(fault) => {
             let verdict = match fault.kind() {
                 FaultKind::Skip(reason) => return Trouble::new(Verdict::Skip, reason),
+                FaultKind::Known(reason) => return Trouble::new(Verdict::Xfail, reason),
                 FaultKind::Died(_) => Verdict::Crash,
                 FaultKind::Hang { .. } => Verdict::Hang,
                 _ => Verdict::Fail,

@@ -8,6 +8,7 @@ mod leftovers;
 mod memory;
 mod pool;
 mod protocol;
+mod sessions;
 mod signals;
 mod worker;
 
@@ -64,6 +65,8 @@ pub struct Plan {
     pub debug: Option<Debug>,
     /// Whether what was recorded of cases that pass is kept, too.
     pub keep: bool,
+    /// Where sessions of cases that pass are written, as files that can be replayed.
+    pub record: Option<PathBuf>,
     /// How cases are kept apart.
     pub isolation: Isolation,
     /// How long cases took before, by name: those of one launch then go together, longest first. `None` keeps the order of `cases`.

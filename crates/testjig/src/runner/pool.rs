@@ -235,6 +235,7 @@ impl<'a> Pool<'a> {
                 log,
                 debug: self.plan.debug,
                 keep: self.plan.keep,
+                record: self.plan.record.clone(),
                 timelines: self.plan.timelines,
             };
             let since = Instant::now();

@@ -45,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) debug: Option<Debug>,
     /// Whether what was recorded is kept of a case that passes, too.
     pub(crate) keep: bool,
+    /// Where to write the session of a case that passes, as a file that can be replayed.
+    pub(crate) record: Option<PathBuf>,
     /// Whether a timeline is wanted of a case that passes, too.
     pub(crate) timelines: bool,
 }

@@ -52,6 +52,12 @@ pub(crate) fn for_people(launch: &Launch) -> Vec<String> {
     words
 }
 
+/// The words, numbered as if nothing else were open.
+pub(crate) fn without_resources(launch: &Launch, ram: RamBackend) -> Vec<String> {
+    let Ok(words) = arguments(launch, ram, &mut Numbering(FIRST_FD));
+    words
+}
+
 /// `key=value,…` with commas of values doubled, as QEMU's option parser wants them.
 struct Options(String);
 

@@ -1,0 +1,217 @@
+//! From a machine that was [recorded](Vm::record) to a [`Trace`].
+
+use std::collections::VecDeque;
+
+use testjig_qtest::{Command, Data, Edge, Encoding, Entry, Length, Reply};
+use testjig_vm::{Interface, Note, Noted, Vm};
+
+use crate::header::{Disk, DiskInterface, Header};
+use crate::session::{Action, Expected, Step, Trace};
+
+/// The most bytes of one operation on memory.
+const BLOCK: usize = 4096;
+
+impl Trace {
+    /// What was done to a machine since [`Vm::record`], with all answers. Memory that was written through its mapping is written by
+    /// operations; what a test waited for is waited for.
+    ///
+    /// # Errors
+    /// Why the session can't be done again from a file.
+    pub fn record(vm: &Vm, title: &str) -> Result<Self, String> {
+        let recording = vm.recording().ok_or("it was not recorded")?;
+        if let Some(obstacle) = recording.obstacle {
+            return Err(obstacle);
+        }
+        let header = header(vm, title)?;
+        let (entries, edges) = vm.with_journal(|journal| {
+            let entries: Vec<Entry> = journal
+                .entries()
+                .filter(|entry| entry.seq >= recording.begin)
+                .cloned()
+                .collect();
+            let edges: VecDeque<Edge> = journal
+                .edges()
+                .filter(|edge| edge.before >= recording.begin)
+                .copied()
+                .collect();
+            (entries, edges)
+        });
+        if entries.iter().any(|entry| entry.elided > 0) {
+            return Err("some of its blocks are too long".into());
+        }
+        let mut writer = Writer {
+            steps: Vec::new(),
+            edges,
+            wait: None,
+        };
+        let mut notes = VecDeque::from(recording.notes);
+        for entry in &entries {
+            while notes.front().is_some_and(|note| note.before <= entry.seq) {
+                writer.note(notes.pop_front());
+            }
+            writer.entry(entry);
+        }
+        for note in notes {
+            writer.note(Some(note));
+        }
+        writer.rest();
+        Ok(Self {
+            header,
+            steps: writer.steps,
+        })
+    }
+}
+
+fn header(vm: &Vm, title: &str) -> Result<Header, String> {
+    let launch = vm.launch();
+    let machine = launch.machine();
+    let portable = launch.portable()?;
+    let mut header = Header::new(machine.arch, machine.name);
+    title.clone_into(&mut header.title);
+    header.machine_options = portable.machine_options;
+    header.default_devices = portable.default_devices;
+    if portable.memory != machine.default_memory {
+        header.memory = Some(portable.memory);
+    }
+    for drive in portable.drives {
+        header.disks.push(Disk {
+            id: drive.id,
+            size: drive.size,
+            interface: match drive.interface {
+                Interface::Ide if drive.cdrom => DiskInterface::IdeCd,
+                Interface::Ide => DiskInterface::Ide,
+                Interface::Floppy => DiskInterface::Floppy,
+                Interface::Scsi => DiskInterface::Scsi,
+                Interface::Sd => DiskInterface::Sd,
+                Interface::Mtd => DiskInterface::Mtd,
+                Interface::Pflash => DiskInterface::Pflash,
+                _ => DiskInterface::None,
+            },
+            read_only: drive.read_only && !drive.cdrom,
+            content: drive.content,
+        });
+    }
+    header.args = portable.args;
+    Ok(header)
+}
+
+/// The steps so far.
+struct Writer {
+    steps: Vec<Step>,
+    edges: VecDeque<Edge>,
+    /// While a test waits: where the last look began.
+    wait: Option<usize>,
+}
+
+impl Writer {
+    fn entry(&mut self, entry: &Entry) {
+        while self
+            .edges
+            .front()
+            .is_some_and(|edge| edge.before <= entry.seq)
+        {
+            if let Some(edge) = self.edges.pop_front() {
+                self.edge(edge);
+            }
+        }
+        // A round trip that only passes time.
+        if self.wait.is_some() && entry.command == Command::Endianness {
+            return;
+        }
+        let expected = match &entry.reply {
+            // That it was done is no news.
+            None | Some(Reply::Done) => None,
+            Some(reply) => Some(Expected::exactly(reply.clone())),
+        };
+        self.steps
+            .push(Step::new(Action::Do(entry.command.clone(), expected)));
+    }
+
+    fn edge(&mut self, edge: Edge) {
+        self.steps.push(Step::new(Action::Edge {
+            line: edge.line,
+            level: edge.level,
+        }));
+    }
+
+    fn note(&mut self, note: Option<Note>) {
+        match note.map(|note| note.what) {
+            Some(Noted::Wrote { addr, bytes }) => self.write(addr, &bytes),
+            Some(Noted::Filled { addr, len, value }) => self.fill(addr, len, value),
+            Some(Noted::Read { addr, bytes }) => self.read(addr, &bytes),
+            Some(Noted::Reset) => self.steps.push(Step::new(Action::Reset)),
+            Some(Noted::Waits) => self.wait = Some(self.steps.len()),
+            Some(Noted::Again) => {
+                // Of all looks the last one counts; what happened meanwhile stays.
+                if let Some(from) = self.wait {
+                    let mut at = 0;
+                    self.steps.retain(|step| {
+                        at += 1;
+                        at <= from || !matches!(step.action, Action::Do(..))
+                    });
+                    self.wait = Some(self.steps.len());
+                }
+            }
+            Some(Noted::Waited) => self.waited(),
+            _ => {}
+        }
+    }
+
+    /// What was seen in the last look is waited for.
+    fn waited(&mut self) {
+        let from = self.wait.take().unwrap_or(self.steps.len());
+        for step in &mut self.steps[from..] {
+            if let Action::Do(command, Some(expected)) = &step.action {
+                step.action = Action::Until(command.clone(), expected.clone());
+            }
+        }
+    }
+
+    fn write(&mut self, addr: u64, bytes: &[u8]) {
+        for (index, block) in bytes.chunks(BLOCK).enumerate() {
+            let Ok(data) = Data::new(block) else { continue };
+            self.steps.push(Step::plain(Command::WriteBlock {
+                addr: addr + (index * BLOCK) as u64,
+                data,
+                encoding: Encoding::Hex,
+            }));
+        }
+    }
+
+    fn fill(&mut self, addr: u64, len: usize, value: u8) {
+        let most = Length::MAX as usize;
+        for at in (0..len).step_by(most) {
+            let Ok(len) = Length::try_from(most.min(len - at)) else {
+                continue;
+            };
+            self.steps.push(Step::plain(Command::Memset {
+                addr: addr + at as u64,
+                len,
+                value,
+            }));
+        }
+    }
+
+    fn read(&mut self, addr: u64, bytes: &[u8]) {
+        for (index, block) in bytes.chunks(BLOCK).enumerate() {
+            let addr = addr + (index * BLOCK) as u64;
+            let Ok(len) = Length::try_from(block.len()) else {
+                continue;
+            };
+            self.steps.push(Step::new(Action::Do(
+                Command::ReadBlock {
+                    addr,
+                    len,
+                    encoding: Encoding::Hex,
+                },
+                Some(Expected::exactly(Reply::Bytes(block.to_vec()))),
+            )));
+        }
+    }
+
+    fn rest(&mut self) {
+        while let Some(edge) = self.edges.pop_front() {
+            self.edge(edge);
+        }
+    }
+}
