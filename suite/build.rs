@@ -37,6 +37,7 @@ fn main() {
         let _ = writeln!(code, "const {name}: [Bug; {}] = [", bugs.len());
         for (name, path) in bugs {
             let path = path.canonicalize().expect("a path");
+            let path = path.to_str().expect("a path of text");
             let _ = writeln!(
                 code,
                 "    Bug {{ name: {name:?}, text: include_str!({path:?}) }},"

@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// What chance is drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Try each input that earlier runs have kept once, make none, and say what they reach and what they find
+    #[arg(long, conflicts_with_all = ["seeds", "list", "selftest"])]
+    replay_corpus: bool,
     /// Stop at the first finding
     #[arg(long)]
     stop_at_finding: bool,
@@ -178,6 +181,7 @@ impl Arguments {
             beginnings,
             seed: self.seed,
             stop_at_finding: self.stop_at_finding,
+            replay_corpus: self.replay_corpus,
         };
         let stop = Shared::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -268,6 +272,7 @@ fn find_planted() -> Result<String, String> {
         beginnings: Vec::new(),
         seed: 0,
         stop_at_finding: true,
+        replay_corpus: false,
     };
     std::panic::set_hook(Box::new(|_| {}));
     let status = fuzz(

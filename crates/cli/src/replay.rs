@@ -1,6 +1,7 @@
 //! `jig replay`.
 
 mod selftest;
+mod table;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,6 +98,9 @@ pub(crate) struct Arguments {
     /// Show what QEMU said, too
     #[arg(short, long)]
     verbose: bool,
+    /// Print a table instead: the sessions on the QEMUs of these Debian suites
+    #[arg(long, value_name = "SUITE,SUITE", value_delimiter = ',', conflicts_with_all = ["qemu", "suite", "vmm", "plant"])]
+    table: Vec<Suite>,
     /// See that each kind of bug is found where it is known to be, and say so in a line
     #[arg(long, conflicts_with = "files")]
     selftest: bool,
@@ -146,6 +150,9 @@ impl Arguments {
                     tally.refused += 1;
                 }
             }
+        }
+        if !self.table.is_empty() {
+            return table::run(&traces, &self.table, &self.on);
         }
         let archs = traces.iter().map(|(_, trace)| trace.header.arch).collect();
         let qemus = self.on.qemus(archs);

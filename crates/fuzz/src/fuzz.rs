@@ -31,6 +31,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whether one finding is enough.
     pub stop_at_finding: bool,
+    /// Whether inputs of earlier times are tried once each, and none is made.
+    pub replay_corpus: bool,
 }
 
 /// From what is learned which inputs lead somewhere.
@@ -201,14 +203,28 @@ pub fn fuzz(
     };
     let findings = shared.findings_directory();
     fs::create_dir_all(&findings).map_err(kept(&findings))?;
-    let seeds = earlier_inputs(settings).map_err(kept(&settings.directory))?;
+    let seeds = if settings.replay_corpus {
+        inputs_in(&settings.directory.join("corpus"))
+    } else {
+        earlier_inputs(settings)
+    }
+    .map_err(kept(&settings.directory))?;
     let end = settings.time.map(|time| begin + time);
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..settings.workers.max(1))
+        let count = if settings.replay_corpus {
+            1
+        } else {
+            settings.workers.max(1)
+        };
+        let workers: Vec<_> = (0..count)
             .map(|number| {
                 let (shared, seeds) = (&shared, &seeds);
                 scope.spawn(move || {
-                    let result = worker::work(shared, number, seeds);
+                    let result = if settings.replay_corpus {
+                        worker::replay(shared, seeds)
+                    } else {
+                        worker::work(shared, number, seeds)
+                    };
                     if result.is_err() {
                         shared.stop.store(true, Ordering::Relaxed);
                     }
@@ -239,7 +255,7 @@ pub fn fuzz(
         Ok(())
     })?;
     let old = settings.directory.join("corpus.old");
-    if old.exists() {
+    if old.exists() && !settings.replay_corpus {
         fs::remove_dir_all(&old).map_err(kept(&old))?;
     }
     Ok(shared.status(begin))
@@ -273,8 +289,13 @@ fn earlier_inputs(settings: &Settings) -> io::Result<Vec<PathBuf>> {
         fs::rename(&corpus, old.join(number.to_string()))?;
     }
     fs::create_dir_all(&corpus)?;
+    inputs_in(&old)
+}
+
+/// The inputs in a directory and those below it.
+fn inputs_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut directories = vec![old];
+    let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         let Ok(entries) = fs::read_dir(&directory) else {
             continue;

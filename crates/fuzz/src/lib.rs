@@ -8,7 +8,6 @@
 //!
 //! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
 
-mod ending;
 mod fuzz;
 mod input;
 mod machines;
@@ -18,8 +17,8 @@ mod seeds;
 mod target;
 mod worker;
 
-pub use ending::Ending;
 pub use fuzz::{Feedback, Finding, FuzzError, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
 pub use seeds::seeds;
 pub use target::{Region, Space, Target, TargetError};
+pub use testjig_trace::Ending;

@@ -4,9 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use testjig_qtest::{Command, ErrorKind, Reply};
+use testjig_trace::Ending;
 use testjig_vm::{Blocks, ExitStatus, LaunchError, LaunchOptions, Qemu, Template, Vm};
 
-use crate::ending::Ending;
 use crate::input::Input;
 use crate::target::Target;
 
@@ -31,7 +31,8 @@ impl<'a> Machines<'a> {
         target: &'a Target,
         blocks: Option<&Blocks>,
     ) -> Result<Self, LaunchError> {
-        let mut options = LaunchOptions::default();
+        // A finding of a program without symbols is told by where it was.
+        let mut options = LaunchOptions::default().frames(!qemu.is_embedded());
         if let Some(blocks) = blocks {
             options = options.blocks(blocks);
         }
@@ -67,9 +68,10 @@ impl<'a> Machines<'a> {
 
     /// Tries an input on a machine that was started for it.
     pub(crate) fn run_fresh(&self, input: &Input) -> Result<Ending, LaunchError> {
-        let vm = self
-            .qemu
-            .launch(&self.target.launch, &LaunchOptions::default())?;
+        let vm = self.qemu.launch(
+            &self.target.launch,
+            &LaunchOptions::default().frames(!self.qemu.is_embedded()),
+        )?;
         Ok(self.on(&vm, input).0)
     }
 

@@ -26,9 +26,9 @@ use libafl_bolts::Named;
 use libafl_bolts::rands::StdRand;
 use libafl_bolts::tuples::{RefIndexable, tuple_list};
 use testjig_qtest::Reply;
+use testjig_trace::{Ending, Header, Step, Trace};
 use testjig_vm::{Blocks, BlocksState};
 
-use crate::ending::Ending;
 use crate::fuzz::{Finding, FuzzError, Notes, Shared, lock};
 use crate::input::Input;
 use crate::machines::Machines;
@@ -313,6 +313,36 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     }
 }
 
+/// Tries each of these inputs once, in order.
+pub(crate) fn replay(shared: &Shared<'_>, files: &[PathBuf]) -> Result<(), FuzzError> {
+    let (machines, blocks) = machines(shared, 0)?;
+    let machines = RefCell::new(machines);
+    let mut seen = 0;
+    for file in files {
+        if shared.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // What was written only in part is no input.
+        let Ok(input) = Input::from_file(file) else {
+            continue;
+        };
+        let (ending, _) = machines.borrow_mut().run(&input)?;
+        shared.executions.fetch_add(1, Ordering::Relaxed);
+        shared.corpus.fetch_add(1, Ordering::Relaxed);
+        if let Some((blocks, watched)) = blocks.as_ref().zip(shared.watched.as_ref()) {
+            let order = blocks.order(seen);
+            seen = blocks.reached();
+            lock(&shared.reached).extend(
+                order
+                    .into_iter()
+                    .filter(|index| watched.its.contains(index)),
+            );
+        }
+        found(shared, &machines, input, &ending)?;
+    }
+    Ok(())
+}
+
 /// What went wrong here is told as it is, not as the library passes it on.
 fn check<T>(result: Result<T, libafl::Error>, last: &RefCell<Last>) -> Result<T, FuzzError> {
     result.map_err(|error| {
@@ -337,7 +367,7 @@ fn found(
     signature.hash(&mut hasher);
     let path = shared
         .findings_directory()
-        .join(format!("{:016x}.json", hasher.finish()));
+        .join(format!("{:016x}.qtr", hasher.finish()));
     let index = {
         let mut findings = lock(&shared.findings);
         if findings.iter().any(|known| known.signature == signature) {
@@ -388,5 +418,37 @@ fn write_finding(
     }))?;
     let part = path.with_extension("part");
     fs::write(&part, text)?;
-    fs::rename(&part, path)
+    fs::rename(&part, path.with_extension("json"))?;
+    session(shared, signature, input, is_confirmed)
+        .map_err(io::Error::other)?
+        .write(path)
+        .map_err(io::Error::other)
+}
+
+/// The finding as a session that anybody can replay: it is to survive.
+fn session(
+    shared: &Shared<'_>,
+    signature: &str,
+    input: &Input,
+    is_confirmed: bool,
+) -> Result<Trace, String> {
+    let target = shared.target;
+    let title = format!("{}: {signature}", target.name);
+    let mut header = Header::of_launch(&target.launch, &title)?;
+    header
+        .notes
+        .push(format!("found on {}", shared.qemu.version));
+    if !is_confirmed {
+        header
+            .notes
+            .push("not met on a started machine yet".to_owned());
+    }
+    let commands = target.prelude.iter().cloned();
+    Ok(Trace {
+        header,
+        steps: commands
+            .chain(input.commands(target))
+            .map(Step::plain)
+            .collect(),
+    })
 }

@@ -81,7 +81,7 @@ fn heredoc(trace: &Trace) -> String {
     );
     for step in &trace.steps {
         match &step.action {
-            Action::Nothing | Action::Edge { .. } | Action::Reset => {}
+            Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Reset => {}
             Action::Do(command, _) | Action::Until(command, _) => {
                 let _ = writeln!(text, "{}", wire(command));
             }
@@ -151,7 +151,7 @@ fn c(trace: &Trace) -> String {
                 text.push_str("    /* the machine is reset here */\n");
                 continue;
             }
-            Action::Nothing | Action::Edge { .. } => continue,
+            Action::Nothing | Action::Edge { .. } | Action::Image { .. } => continue,
         };
         let call = c_call(command);
         match expected.and_then(compared) {
@@ -267,7 +267,7 @@ fn rust(trace: &Trace) -> String {
                 text.push_str("    vm.reset();\n");
                 continue;
             }
-            Action::Nothing | Action::Edge { .. } => continue,
+            Action::Nothing | Action::Edge { .. } | Action::Image { .. } => continue,
         };
         let call = rust_call(command);
         match expected.and_then(compared) {

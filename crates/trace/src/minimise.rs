@@ -8,7 +8,7 @@
 mod candidates;
 mod probes;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use testjig_vm::Qemu;
@@ -145,7 +145,17 @@ impl Minimise {
         let Some(wanted) = key(&outcome) else {
             return Err(MinimiseError::NoBug(outcome.verdict));
         };
-        let first = self.confirm(trace, qemu, &wanted, 3)?;
+        let hangs = outcome.verdict == Verdict::Hung;
+        let mut confirmation = self.replay.clone();
+        let mut replay = self.replay.clone();
+        if hangs {
+            // Each that shows it takes as long as this.
+            confirmation.patience = confirmation.patience.min(Duration::from_secs(1));
+            replay.patience = replay.patience.min(Duration::from_millis(500));
+        }
+        let confirm =
+            |trace: &Trace, times: usize| self.confirm(&confirmation, trace, qemu, &wanted, times);
+        let first = confirm(trace, 3)?;
         if first < 3 {
             return Err(MinimiseError::Unstable {
                 signature: wanted,
@@ -153,15 +163,15 @@ impl Minimise {
                 of: 4,
             });
         }
-        let mut replay = self.replay.clone();
-        if outcome.verdict == Verdict::Hung {
-            // Each candidate that shows it takes as long as this.
-            replay.patience = replay.patience.min(Duration::from_secs(1));
-        }
         let plain = without_ornaments(trace, &outcome);
         let mut search = Search {
             probes: Probes::start(qemu, &replay, &plain.header, &wanted, self),
             best: trace.clone(),
+            // What the right answer is depends on what was written.
+            passes: match outcome.verdict {
+                Verdict::Differs(_) => &[Pass::Arguments],
+                _ => &Pass::ALL,
+            },
             history: vec![trace.clone()],
             tried: 0,
             begin,
@@ -177,7 +187,7 @@ impl Minimise {
         // The last that holds: a candidate that showed the bug once may owe that to chance.
         let mut times = 0;
         for candidate in history.iter().rev() {
-            times = self.confirm(candidate, qemu, &wanted, self.confirmations)?;
+            times = confirm(candidate, self.confirmations)?;
             if times == self.confirmations {
                 return Ok(Minimised {
                     removed: removed(trace, candidate),
@@ -197,21 +207,36 @@ impl Minimise {
         })
     }
 
-    /// How often in a row the session shows the bug, each time in a process of its own.
+    /// How often the session shows the bug, each time in a process of its own, several at once; no more are tried once it does not.
     fn confirm(
         &self,
+        replay: &Replay,
         trace: &Trace,
         qemu: &Qemu,
         wanted: &str,
         times: usize,
     ) -> Result<usize, ReplayError> {
-        for done in 0..times {
-            let outcome = self.replay.run(trace, qemu)?;
-            if key(&outcome).as_deref() != Some(wanted) {
-                return Ok(done);
+        let (begun, shown) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let missed = AtomicBool::new(false);
+        let work = || -> Result<(), ReplayError> {
+            while !missed.load(Ordering::Relaxed) && begun.fetch_add(1, Ordering::Relaxed) < times {
+                let outcome = replay.run(trace, qemu)?;
+                if key(&outcome).as_deref() == Some(wanted) {
+                    shown.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    missed.store(true, Ordering::Relaxed);
+                }
             }
-        }
-        Ok(times)
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| {
+                // A thread that panics has confirmed nothing.
+                worker.join().unwrap_or(Ok(()))
+            })
+        })?;
+        Ok(shown.into_inner())
     }
 }
 
@@ -276,6 +301,7 @@ fn bytes(trace: &Trace) -> usize {
 struct Search<'a, 'w> {
     probes: Probes,
     best: Trace,
+    passes: &'static [Pass],
     /// The best ones in their order.
     history: Vec<Trace>,
     tried: u64,
@@ -345,7 +371,7 @@ impl Search<'_, '_> {
             if let Some(stopped) = self.operations()? {
                 return Ok(stopped);
             }
-            for pass in Pass::ALL {
+            for &pass in self.passes {
                 if let Some(stopped) = self.pass(pass)? {
                     return Ok(stopped);
                 }

@@ -185,6 +185,12 @@ impl fmt::Display for Action {
             Self::Edge { line, level } => {
                 write!(f, "irq {} {line}", if *level { "raise" } else { "lower" })
             }
+            Self::Image { disk, offset, data } => write!(
+                f,
+                "image {disk} {offset:#x} {:#x} 0x{}",
+                data.bytes().len(),
+                const_hex::encode(data.bytes())
+            ),
             Self::Do(command, None) => f.write_str(&wire(command)),
             Self::Do(command, Some(expected)) => write!(f, "{} -> {expected}", wire(command)),
             Self::Until(command, expected) => write!(f, "until {} -> {expected}", wire(command)),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use testjig_qtest::{Command, Data, Edge, Encoding, Entry, Length, Reply};
-use testjig_vm::{Interface, Note, Noted, Vm};
+use testjig_vm::{Interface, Launch, Note, Noted, Vm};
 
 use crate::header::{Disk, DiskInterface, Header};
 use crate::session::{Action, Expected, Step, Trace};
@@ -22,7 +22,13 @@ impl Trace {
         if let Some(obstacle) = recording.obstacle {
             return Err(obstacle);
         }
-        let header = header(vm, title)?;
+        let header = Header::of_launch(vm.launch(), title)?;
+        if header
+            .values("-device")
+            .any(|device| device.starts_with("virtio-rng"))
+        {
+            return Err("its device gives random numbers".into());
+        }
         let (entries, edges) = vm.with_journal(|journal| {
             let entries: Vec<Entry> = journal
                 .entries()
@@ -62,37 +68,42 @@ impl Trace {
     }
 }
 
-fn header(vm: &Vm, title: &str) -> Result<Header, String> {
-    let launch = vm.launch();
-    let machine = launch.machine();
-    let portable = launch.portable()?;
-    let mut header = Header::new(machine.arch, machine.name);
-    title.clone_into(&mut header.title);
-    header.machine_options = portable.machine_options;
-    header.default_devices = portable.default_devices;
-    if portable.memory != machine.default_memory {
-        header.memory = Some(portable.memory);
+impl Header {
+    /// The machine of a launch.
+    ///
+    /// # Errors
+    /// What of it can't be said in a file.
+    pub fn of_launch(launch: &Launch, title: &str) -> Result<Self, String> {
+        let machine = launch.machine();
+        let portable = launch.portable()?;
+        let mut header = Self::new(machine.arch, machine.name);
+        title.clone_into(&mut header.title);
+        header.machine_options = portable.machine_options;
+        header.default_devices = portable.default_devices;
+        if portable.memory != machine.default_memory {
+            header.memory = Some(portable.memory);
+        }
+        for drive in portable.drives {
+            header.disks.push(Disk {
+                id: drive.id,
+                size: drive.size,
+                interface: match drive.interface {
+                    Interface::Ide if drive.cdrom => DiskInterface::IdeCd,
+                    Interface::Ide => DiskInterface::Ide,
+                    Interface::Floppy => DiskInterface::Floppy,
+                    Interface::Scsi => DiskInterface::Scsi,
+                    Interface::Sd => DiskInterface::Sd,
+                    Interface::Mtd => DiskInterface::Mtd,
+                    Interface::Pflash => DiskInterface::Pflash,
+                    _ => DiskInterface::None,
+                },
+                read_only: drive.read_only && !drive.cdrom,
+                content: drive.content,
+            });
+        }
+        header.args = portable.args;
+        Ok(header)
     }
-    for drive in portable.drives {
-        header.disks.push(Disk {
-            id: drive.id,
-            size: drive.size,
-            interface: match drive.interface {
-                Interface::Ide if drive.cdrom => DiskInterface::IdeCd,
-                Interface::Ide => DiskInterface::Ide,
-                Interface::Floppy => DiskInterface::Floppy,
-                Interface::Scsi => DiskInterface::Scsi,
-                Interface::Sd => DiskInterface::Sd,
-                Interface::Mtd => DiskInterface::Mtd,
-                Interface::Pflash => DiskInterface::Pflash,
-                _ => DiskInterface::None,
-            },
-            read_only: drive.read_only && !drive.cdrom,
-            content: drive.content,
-        });
-    }
-    header.args = portable.args;
-    Ok(header)
 }
 
 /// The steps so far.
@@ -139,6 +150,11 @@ impl Writer {
             Some(Noted::Wrote { addr, bytes }) => self.write(addr, &bytes),
             Some(Noted::Filled { addr, len, value }) => self.fill(addr, len, value),
             Some(Noted::Read { addr, bytes }) => self.read(addr, &bytes),
+            Some(Noted::Image {
+                disk,
+                offset,
+                bytes,
+            }) => self.image(&disk, offset, &bytes),
             Some(Noted::Reset) => self.steps.push(Step::new(Action::Reset)),
             Some(Noted::Waits) => self.wait = Some(self.steps.len()),
             Some(Noted::Again) => {
@@ -174,6 +190,17 @@ impl Writer {
                 addr: addr + (index * BLOCK) as u64,
                 data,
                 encoding: Encoding::Hex,
+            }));
+        }
+    }
+
+    fn image(&mut self, disk: &str, offset: u64, bytes: &[u8]) {
+        for (index, block) in bytes.chunks(BLOCK).enumerate() {
+            let Ok(data) = Data::new(block) else { continue };
+            self.steps.push(Step::new(Action::Image {
+                disk: disk.to_owned(),
+                offset: offset + (index * BLOCK) as u64,
+                data,
             }));
         }
     }

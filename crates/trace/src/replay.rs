@@ -403,6 +403,14 @@ impl Run<'_> {
                         return Some(broken);
                     }
                 }
+                Action::Image { disk, offset, data } => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.image(disk, *offset, data.bytes()));
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
                 Action::Reset => {
                     let done = self
                         .batch(&mut batch, &mut places)
@@ -465,6 +473,13 @@ impl Run<'_> {
             self.replies.push(reply);
             return Ok(());
         }
+    }
+
+    fn image(&mut self, disk: &str, offset: u64, bytes: &[u8]) -> Result<(), Broken> {
+        catch_unwind(AssertUnwindSafe(|| self.vm.disk(disk).write(offset, bytes)))
+            .map_err(|_| Broken::Reset)?;
+        self.replies.push(Reply::Done);
+        Ok(())
     }
 
     fn reset(&mut self) -> Result<(), Broken> {

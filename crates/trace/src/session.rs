@@ -1,6 +1,6 @@
 //! [`Trace`]: a session as it stands in a file.
 
-use testjig_qtest::{Command, Reply};
+use testjig_qtest::{Command, Data, Reply};
 
 use crate::header::Header;
 
@@ -37,6 +37,15 @@ pub enum Action {
         line: u32,
         /// Whether it is high then.
         level: bool,
+    },
+    /// Bytes are written to the image of a scratch disk, from outside.
+    Image {
+        /// The disk's name.
+        disk: String,
+        /// Where in the image.
+        offset: u64,
+        /// What.
+        data: Data,
     },
     /// The machine is reset, as by its button.
     Reset,
@@ -91,7 +100,7 @@ impl Trace {
             .filter(|step| {
                 matches!(
                     step.action,
-                    Action::Do(..) | Action::Until(..) | Action::Reset
+                    Action::Do(..) | Action::Until(..) | Action::Image { .. } | Action::Reset
                 )
             })
             .count()

@@ -54,7 +54,10 @@ const OPTIONS: &[(&str, Takes)] = &[
         Takes::OneOf(&["tablet", "mouse", "keyboard", "wacom-tablet"]),
     ),
     ("-drive", Takes::Properties),
-    ("-blockdev", Takes::OneOf(&["null-co", "driver=null-co"])),
+    (
+        "-blockdev",
+        Takes::OneOf(&["null-co", "driver=null-co", "throttle", "driver=throttle"]),
+    ),
     ("-netdev", Takes::OneOf(&["hubport", "user"])),
     ("-nic", Takes::OneOf(&["none", "hubport", "user"])),
     ("-net", Takes::OneOf(&["none", "nic"])),
@@ -161,6 +164,17 @@ impl Trace {
     pub fn refusals(&self) -> Vec<Refusal> {
         let mut refusals = self.header.refusals();
         for step in &self.steps {
+            if let Action::Image { disk, offset, data } = &step.action {
+                let end = offset.checked_add(data.bytes().len() as u64);
+                let fits = |size: u64| end.is_some_and(|end| end <= size.next_multiple_of(512));
+                let known = self.header.disks.iter().find(|known| known.id == *disk);
+                if !known.is_some_and(|known| fits(known.size)) {
+                    refusals.push(Refusal {
+                        what: format!("image {disk} {offset:#x}"),
+                        why: "it is written where no scratch disk of the header is",
+                    });
+                }
+            }
             if let Action::Do(Command::ModuleLoad { prefix, name }, _) = &step.action {
                 // QEMU puts both behind the directories of its modules.
                 if [prefix, name].iter().any(|word| word.contains(['/', '.'])) {
@@ -317,6 +331,15 @@ fn value_of(option: &str, value: &str, takes: Takes) -> Option<&'static str> {
     }
     if option == "-drive" {
         return drive(value);
+    }
+    if option == "-blockdev" {
+        // A filter names the node that it is in front of.
+        return parts.find_map(|part| match part.split_once('=') {
+            Some(("file", node)) if is_name(node) => None,
+            Some((name, value)) => property(name, value),
+            None if part.contains('/') => Some("a path of the host's"),
+            None => None,
+        });
     }
     if option == "-device" {
         let driver = first.strip_prefix("driver=").unwrap_or(first);

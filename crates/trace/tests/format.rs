@@ -115,6 +115,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => answered().prop_map(|(command, expected)| Action::Until(command, expected)),
         1 => (0_u32..=0xffff, any::<bool>()).prop_map(|(line, level)| Action::Edge { line, level }),
         1 => Just(Action::Reset),
+        1 => prop::collection::vec(any::<u8>(), 1..20).prop_map(|bytes| Action::Image {
+            disk: "d0".to_owned(),
+            offset: 0x200,
+            data: Data::new(&bytes).unwrap(),
+        }),
     ];
     (action, prop::option::of("[!-~]([ -~]{0,30}[!-~])?"))
         .prop_map(|(action, comment)| Step { action, comment })
@@ -270,6 +275,8 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
         ("inb 0x70 -> 0x1 & x", 13, "mask"),
         ("until inb 0x70", 15, "needs an answer"),
         ("irq toggle 3", 5, "raise"),
+        ("image d 0x0 0x2 0xab", 7, "1 bytes, and not 2"),
+        ("image d 0x0", 7, "image DISK OFFSET"),
         ("irq raise 70000", 5, "65535"),
         ("outb 0x70 1 -> fine", 16, "`ok`"),
         ("inb 0x70\u{7}", 9, "control"),

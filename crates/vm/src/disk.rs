@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use crate::fault::Fault;
+use crate::recording::Noted;
 use crate::vm::Vm;
 
 /// Bytes of a sector of [`ScratchDisk::sector`].
@@ -94,8 +95,11 @@ impl ScratchDisk {
     #[track_caller]
     pub fn write(&self, offset: u64, bytes: &[u8]) {
         self.vm.sync();
-        self.vm
-            .note_obstacle(|| format!("it writes to the image of drive {}", self.id));
+        self.vm.note(|| Noted::Image {
+            disk: self.id.clone(),
+            offset,
+            bytes: bytes.to_vec(),
+        });
         if let Err(error) = self.file.write_all_at(bytes, offset) {
             let attempt = format!("write {} bytes at {offset:#x}", bytes.len());
             self.fail(&attempt, &error);

@@ -49,6 +49,15 @@ pub enum Noted {
         /// What was there.
         bytes: Vec<u8>,
     },
+    /// Bytes were written to the image of a drive, from outside.
+    Image {
+        /// The drive's id.
+        disk: String,
+        /// Where.
+        offset: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
     /// The machine was reset.
     Reset,
     /// The test began to wait for what the machine does in its own time: what it does until [`Noted::Waited`] it may do several times.

@@ -1,7 +1,7 @@
 //! The operations, a line each.
 
 use testjig_qtest::{
-    Command, Endianness, Failure, Nanos, ParseError as CommandError, Reply, Severity, Shape,
+    Command, Data, Endianness, Failure, Nanos, ParseError as CommandError, Reply, Severity, Shape,
 };
 
 use super::{Problem, column, column_of};
@@ -84,6 +84,9 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
             )),
         };
     }
+    if let Some(write) = request.strip_prefix("image ") {
+        return image(write, reply).map_err(|problem| (here(write), problem));
+    }
     if let Some(repeated) = request.strip_prefix("until ") {
         let repeated = repeated.trim_start();
         let command = command(line, repeated)?;
@@ -102,6 +105,29 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
         .map(|reply| expected(reply, command.shape()).map_err(|problem| (here(reply), problem)))
         .transpose()?;
     Ok(Action::Do(command, expected))
+}
+
+/// `NAME OFFSET LENGTH BYTES`.
+fn image(words: &str, reply: Option<&str>) -> Result<Action, String> {
+    const FORM: &str =
+        "an image is written by `image DISK OFFSET LENGTH 0xBYTES`, and does not answer";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let ([disk, offset, length, bytes], None) = (&words[..], reply) else {
+        return Err(FORM.into());
+    };
+    let (Some(offset), Some(length), Some(bytes)) =
+        (number(offset), number(length), bytes_of(bytes))
+    else {
+        return Err(FORM.into());
+    };
+    if bytes.len() as u64 != length {
+        return Err(format!("{} bytes, and not {length}", bytes.len()));
+    }
+    Ok(Action::Image {
+        disk: (*disk).to_owned(),
+        offset,
+        data: Data::try_from(bytes).map_err(|error| error.to_string())?,
+    })
 }
 
 /// What stands before and after the arrow.
@@ -130,7 +156,7 @@ pub(crate) fn command(line: &str, request: &str) -> Result<Command, Problem> {
             column_of(line, request),
             format!(
                 "no operation is called `{}`; there are those of qtest (inb, outb, readl, writel, write, memset, clock_step, …), \
-                 `irq`, `until` and `reset`",
+                 `irq`, `until`, `image` and `reset`",
                 excerpt(name)
             ),
         )),
