@@ -32,6 +32,8 @@ fn no_hints_are_wanted_at_first(balloon: Modern<VirtioBalloon>) {
     running.hint(&[page.memory().writable()]);
     running.say_hints(HintCommand::STOP);
     assert_eq!(page.memory().to_vec(), [0xa5; PAGE as usize]);
+    // A thread of the device's own looks for hints until then.
+    balloon.device().reset();
 }
 
 /// [5.5.6.5] A machine that goes elsewhere asks for hints by a command of its own, and pages that it has hints of do not go along.
@@ -75,4 +77,5 @@ fn hinted_pages_do_not_go_along(vm: &Vm, qemu: &Qemu, launch: &Launch, layout: L
     assert_eq!(byte(pages[0].memory().addr() + 5 * PAGE), 0xa5);
     assert_eq!(byte(pages[1].memory().addr() + 5 * PAGE), 0);
     to.stop();
+    balloon.device().reset();
 }
