@@ -16,6 +16,7 @@ mod riscv_csr;
 mod rtas;
 mod rtc;
 mod uart;
+mod virtio_9p;
 mod virtio_balloon;
 mod virtio_blk;
 mod virtio_ccw;

@@ -13,6 +13,7 @@ pub mod m48t59;
 pub mod mc146818;
 pub mod pc16550d;
 pub mod piix_ide;
+pub mod virtio_9p;
 pub mod virtio_balloon;
 pub mod virtio_blk;
 pub mod virtio_net;
