@@ -1,6 +1,7 @@
 //! `jig diff`.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -97,11 +98,11 @@ fn difference(one: &Trace, other: &Trace) -> Option<String> {
         let last = (steps.len() > at).then(|| lines.pop()).flatten();
         if sign == "-" {
             for line in &lines[lines.len().saturating_sub(BEFORE)..] {
-                text.push_str(&format!("    {line}\n"));
+                let _ = writeln!(text, "    {line}");
             }
         }
         let last = last.unwrap_or_else(|| "(nothing more)".to_owned());
-        text.push_str(&format!("  {sign} {last}\n"));
+        let _ = writeln!(text, "  {sign} {last}");
     }
     Some(format!(
         "  operation {} differs:\n{}",

@@ -17,6 +17,7 @@ use crate::registry::Capability;
 use crate::runner::isolation::Templates;
 use crate::runner::protocol::{Answer, Request, Setup};
 use crate::runner::{debug, evidence, leftovers, sessions};
+use crate::timeline::Timeline;
 use crate::verdict::{Evidence, Fact, Outcome, Verdict};
 
 /// What went wrong, before the machine's state is added.
@@ -119,26 +120,7 @@ fn run_on(
         sessions::keep(directory, case, vm.as_ref());
     }
 
-    let (evidence, timeline) = match (&trouble, &vm) {
-        (Some(trouble), Some(vm)) if trouble.verdict != Verdict::Skip => {
-            let (mut evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
-            if !memory.is_empty() {
-                evidence.facts.push(Fact {
-                    subject: "memory".to_owned(),
-                    lines: memory.iter().map(ToString::to_string).collect(),
-                });
-            }
-            (evidence, Some(timeline))
-        }
-        (_, Some(vm)) if request.keep => {
-            let (evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
-            (evidence, Some(timeline))
-        }
-        (_, Some(vm)) if request.timelines => {
-            (Evidence::default(), Some(evidence::timeline(vm, case)))
-        }
-        _ => (Evidence::default(), None),
-    };
+    let (evidence, timeline) = shown(trouble.as_ref(), vm.as_ref(), case, request, &memory);
     let operations = vm.as_ref().map_or(0, Vm::operations);
     if let Some(vm) = vm {
         // After trouble the machine may not answer any more, and nothing it says then would count.
@@ -175,6 +157,36 @@ fn run_on(
                 ..Outcome::without_run(trouble.verdict, reason)
             }
         }
+    }
+}
+
+/// What the report shows of a case: all of one that went wrong, of another what was asked for.
+fn shown(
+    trouble: Option<&Trouble>,
+    vm: Option<&Vm>,
+    case: &Case,
+    request: &Request,
+    memory: &[MemoryFault],
+) -> (Evidence, Option<Timeline>) {
+    match (trouble, vm) {
+        (Some(trouble), Some(vm)) if trouble.verdict != Verdict::Skip => {
+            let (mut evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
+            if !memory.is_empty() {
+                evidence.facts.push(Fact {
+                    subject: "memory".to_owned(),
+                    lines: memory.iter().map(ToString::to_string).collect(),
+                });
+            }
+            (evidence, Some(timeline))
+        }
+        (_, Some(vm)) if request.keep => {
+            let (evidence, timeline) = evidence::collect(vm, case, request.log.as_deref());
+            (evidence, Some(timeline))
+        }
+        (_, Some(vm)) if request.timelines => {
+            (Evidence::default(), Some(evidence::timeline(vm, case)))
+        }
+        _ => (Evidence::default(), None),
     }
 }
 
