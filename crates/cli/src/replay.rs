@@ -3,10 +3,14 @@
 mod selftest;
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 use clap::Args;
 use testjig::find::{self, Vmm, Wish};
@@ -95,6 +99,9 @@ pub(crate) struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     on: On,
+    /// How many sessions are replayed at once [default: as many as there are cores]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<usize>,
     /// Show what QEMU said, too
     #[arg(short, long)]
     verbose: bool,
@@ -104,6 +111,16 @@ pub(crate) struct Arguments {
     /// See that each kind of bug is found where it is known to be, and say so in a line
     #[arg(long, conflicts_with = "files")]
     selftest: bool,
+}
+
+/// What became of a session, for the exit status.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Good,
+    Bad,
+    Skipped,
+    Refused,
+    Lacking,
 }
 
 /// How it went with all the files.
@@ -117,6 +134,16 @@ struct Tally {
 }
 
 impl Tally {
+    fn of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Good => &mut self.good,
+            Kind::Bad => &mut self.bad,
+            Kind::Skipped => &mut self.skipped,
+            Kind::Refused => &mut self.refused,
+            Kind::Lacking => &mut self.lacking,
+        }
+    }
+
     fn status(&self) -> ExitCode {
         ExitCode::from(match self {
             Self { refused: 1.., .. } => 2,
@@ -159,76 +186,95 @@ impl Arguments {
         for qemu in qemus.iter() {
             eprintln!("{}", qemu.summary());
         }
-        for (path, trace) in &traces {
-            self.one(path, trace, &qemus, &mut tally);
-        }
+        let jobs = self
+            .jobs
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+        let next = AtomicUsize::new(0);
+        let (done, results) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..jobs.clamp(1, traces.len().max(1)) {
+                let (done, next) = (done.clone(), &next);
+                let (traces, qemus, this) = (&traces, &qemus, &self);
+                scope.spawn(move || {
+                    while let Some((path, trace)) = traces.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        if done.send((path, this.one(path, trace, qemus))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            // In the order of the files, whatever order they end in.
+            let mut waiting = BTreeMap::new();
+            let mut order = traces.iter();
+            let mut expected = order.next();
+            for (path, result) in results {
+                waiting.insert(path, result);
+                while let Some((kind, text)) = expected.and_then(|(path, _)| waiting.remove(path)) {
+                    print!("{text}");
+                    *tally.of(kind) += 1;
+                    expected = order.next();
+                }
+            }
+        });
         tally.status()
     }
 
-    fn one(&self, path: &Path, trace: &Trace, qemus: &Qemus, tally: &mut Tally) {
+    /// Replays one session: what became of it, and what is to be said.
+    fn one(&self, path: &Path, trace: &Trace, qemus: &Qemus) -> (Kind, String) {
         let name = path.display();
         let arch = trace.header.arch;
         let qemu = match qemus.get(arch) {
             Ok(qemu) => qemu,
             Err(_) if qemus.iter().next().is_some() => {
-                tally.skipped += 1;
-                println!("SKIP {name}: it is for {arch}");
-                return;
+                return (Kind::Skipped, format!("SKIP {name}: it is for {arch}\n"));
             }
-            Err(error) => {
-                tally.lacking += 1;
-                println!("ERROR {name}: {error}");
-                return;
-            }
+            Err(error) => return (Kind::Lacking, format!("ERROR {name}: {error}\n")),
         };
         match self.on.how().run(trace, qemu) {
             Ok(outcome) => {
-                let word = if let Verdict::Skipped(_) = outcome.verdict {
-                    tally.skipped += 1;
-                    "SKIP"
+                let (kind, word) = if let Verdict::Skipped(_) = outcome.verdict {
+                    (Kind::Skipped, "SKIP")
                 } else if outcome.verdict.is_as(&trace.header.expect) {
-                    tally.good += 1;
-                    "PASS"
+                    (Kind::Good, "PASS")
                 } else {
-                    tally.bad += 1;
-                    "FAIL"
+                    (Kind::Bad, "FAIL")
                 };
-                println!("{word} {name}: {}", outcome.verdict);
-                self.more(trace, &outcome, word == "FAIL");
+                let mut text = format!("{word} {name}: {}\n", outcome.verdict);
+                self.more(trace, &outcome, kind == Kind::Bad, &mut text);
+                (kind, text)
             }
             Err(error @ ReplayError::Refused(_)) => {
-                tally.refused += 1;
-                println!("REFUSED {name}: {error}");
+                (Kind::Refused, format!("REFUSED {name}: {error}\n"))
             }
-            Err(error) => {
-                tally.bad += 1;
-                println!("ERROR {name}: {error}");
-            }
+            Err(error) => (Kind::Bad, format!("ERROR {name}: {error}\n")),
         }
     }
 
     /// What helps to understand a verdict.
-    fn more(&self, trace: &Trace, outcome: &Outcome, is_bad: bool) {
+    fn more(&self, trace: &Trace, outcome: &Outcome, is_bad: bool, text: &mut String) {
         if is_bad {
             let of = trace.operations();
-            println!("  expected: {}", trace.header.expect);
-            println!("  answered: {} of {of} operations", outcome.answered);
+            let _ = writeln!(text, "  expected: {}", trace.header.expect);
+            let _ = writeln!(text, "  answered: {} of {of} operations", outcome.answered);
             if let (Some(difference), false) = (
                 &outcome.difference,
                 matches!(outcome.verdict, Verdict::Differs(_)),
             ) {
-                println!("  before that it replied differently: {difference}");
+                let _ = writeln!(text, "  before that it replied differently: {difference}");
             }
         }
         if self.verbose {
             let count = u32::try_from(outcome.replies.len()).unwrap_or(u32::MAX);
             let rate = f64::from(count) / outcome.took.as_secs_f64().max(1e-9);
-            println!(
+            let _ = writeln!(
+                text,
                 "  {count} operations in {:.1} ms, {rate:.0} a second",
                 outcome.took.as_secs_f64() * 1e3
             );
             for line in outcome.stderr.lines() {
-                println!("  | {line}");
+                let _ = writeln!(text, "  | {line}");
             }
         }
     }
