@@ -105,7 +105,7 @@ impl Disk {
         let Some(file) = self.changeable(sector, count)? else {
             return Ok(());
         };
-        let zeroes = [0; PIECE];
+        let zeroes = vec![0; PIECE];
         let (mut offset, mut left) = (sector * SECTOR as u64, count * SECTOR as u64);
         while left > 0 {
             let len = left.min(PIECE as u64);

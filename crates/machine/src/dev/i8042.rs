@@ -108,8 +108,8 @@ impl I8042 {
             0x60..=0x7f => self.next = Next::Ram(command & 0x1f),
             0xa7 => self.ram[0] |= mode::NO_AUXILIARY,
             0xa8 => self.ram[0] &= !mode::NO_AUXILIARY,
-            // [Interface Test] 00h: no error detected.
-            0xa9 | 0xab => self.answer(0x00),
+            // [Interface Test] 00h: no error detected; [Read Test Inputs] both are low.
+            0xa9 | 0xab | 0xe0 => self.answer(0x00),
             // [Self-Test] 55h: no errors.
             0xaa => {
                 self.ram[0] |= mode::SYSTEM;
@@ -129,7 +129,6 @@ impl I8042 {
             0xd2 => self.next = Next::KeyboardBuffer,
             0xd3 => self.next = Next::AuxiliaryBuffer,
             0xd4 => self.next = Next::Auxiliary,
-            0xe0 => self.answer(0),
             // [Pulse Output Port] Bits that are 0 are pulsed; bit 0 resets.
             0xf0..=0xff => board.reset |= command & NOT_RESET == 0,
             _ => {}
@@ -138,7 +137,7 @@ impl I8042 {
 
     fn data(&mut self, board: &mut Board, value: u8) {
         match std::mem::replace(&mut self.next, Next::Keyboard) {
-            Next::Keyboard => self.to_keyboard(value),
+            Next::Keyboard => self.keyboard_command(value),
             Next::Ram(index) => self.ram[usize::from(index)] = value,
             Next::OutputPort => {
                 self.output_port = value & (NOT_RESET | A20);
@@ -152,7 +151,7 @@ impl I8042 {
     }
 
     /// [Keyboard: Commands from the System]
-    fn to_keyboard(&mut self, value: u8) {
+    fn keyboard_command(&mut self, value: u8) {
         // [Enable] A byte for the keyboard enables its interface.
         self.ram[0] &= !mode::NO_KEYBOARD;
         if self.parameter_of.take().is_some() {

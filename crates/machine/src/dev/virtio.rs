@@ -59,3 +59,10 @@ pub(crate) trait VirtioDevice: 'static {
     /// §2.4.
     fn reset(&mut self);
 }
+
+/// A little-endian number.
+fn number(data: &[u8]) -> u64 {
+    data.iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
+}

@@ -1,6 +1,6 @@
 //! The block device (§5.2).
 
-use super::{Broken, Chain, VirtioDevice};
+use super::{Broken, Chain, VirtioDevice, number};
 use crate::dev::ata::geometry::Chs;
 use crate::disk::{Disk, SECTOR};
 use crate::ram::Ram;
@@ -162,10 +162,9 @@ impl Blk {
         if chain.read(ram, HEADER, &mut range) < range.len() {
             return Err(Broken);
         }
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = range;
-        let sector = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let count = u32::from_le_bytes([i, j, k, l]);
-        let flags = u32::from_le_bytes([m, n, o, p]);
+        let sector = number(&range[..8]);
+        let count = number(&range[8..12]) as u32;
+        let flags = number(&range[12..]) as u32;
         let (known, most) = if discard {
             (0, self.options.max_discard)
         } else {
@@ -292,9 +291,8 @@ impl VirtioDevice for Blk {
         let (Some(room), true) = (room, is_whole) else {
             return Err(Broken);
         };
-        let [a, b, c, d, _, _, _, _, i, j, k, l, m, n, o, p] = header;
-        let kind = u32::from_le_bytes([a, b, c, d]) & !kind::BARRIER;
-        let sector = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
+        let kind = number(&header[..4]) as u32 & !kind::BARRIER;
+        let sector = number(&header[8..]);
         let (status, written) = match kind {
             kind::IN => self.read(ram, chain, sector, room),
             kind::OUT => {

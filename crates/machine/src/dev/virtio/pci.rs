@@ -3,7 +3,7 @@
 use std::ops::Range as Span;
 
 use super::queue::{Layout, Queue};
-use super::{Broken, VirtioDevice, feature};
+use super::{Broken, VirtioDevice, feature, number};
 use crate::board::{Board, Device, Range};
 use crate::pci::{Bar, Config, Devfn, Id, Msix, msix};
 
@@ -465,12 +465,6 @@ fn copy(from: &[u8], offset: u64, data: &mut [u8]) {
     for (at, byte) in (offset as usize..).zip(data) {
         *byte = from.get(at).copied().unwrap_or(0);
     }
-}
-
-fn number(data: &[u8]) -> u64 {
-    data.iter()
-        .rev()
-        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 impl<D: VirtioDevice> Device for VirtioPci<D> {

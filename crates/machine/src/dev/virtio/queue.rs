@@ -1,5 +1,6 @@
 //! [`Queue`]: a virtqueue as the device sees it, split (§2.7) or packed (§2.8).
 
+use super::number;
 use crate::ram::Ram;
 
 /// [2.7.5] Bytes of a descriptor.
@@ -125,16 +126,15 @@ impl Desc {
     /// Both layouts have their fields at the same places, with the last two interchanged.
     fn load(ram: &Ram, at: u64, packed: bool) -> Result<Self, Broken> {
         let bytes: [u8; 16] = ram.load(at).ok_or(Broken)?;
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-        let (first, second) = (u16::from_le_bytes([m, n]), u16::from_le_bytes([o, p]));
+        let (first, second) = (number(&bytes[12..14]) as u16, number(&bytes[14..]) as u16);
         let (flags, next) = if packed {
             (second, first)
         } else {
             (first, second)
         };
         Ok(Self {
-            addr: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            len: u32::from_le_bytes([i, j, k, l]),
+            addr: number(&bytes[..8]),
+            len: number(&bytes[8..12]) as u32,
             flags,
             next,
         })
@@ -348,9 +348,12 @@ impl Queue {
                         wrap: event & 0x8000 != 0,
                     };
                     // Places of the lap before lie below 0.
-                    let number = |place: Place| match place.wrap == new.wrap {
-                        true => place.slot,
-                        false => place.slot.wrapping_sub(self.size),
+                    let number = |place: Place| {
+                        if place.wrap == new.wrap {
+                            place.slot
+                        } else {
+                            place.slot.wrapping_sub(self.size)
+                        }
                     };
                     passed(number(event), number(old), new.slot)
                 }
