@@ -249,7 +249,6 @@ impl Arguments {
     }
 
     fn start(&self, qemu: &Qemu, environment: &Environment, cases: usize, seed: u64) -> Start {
-        let version = qemu.version.to_string();
         let mut rerun = format!("{} guest run --seed {seed}", crate::me());
         if let Some(qemu) = &self.qemu {
             let _ = write!(rerun, " --qemu {}", qemu.display());
@@ -261,7 +260,7 @@ impl Arguments {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             qemus: vec![QemuFacts {
                 arch: qemu.arch,
-                version: version.split(' ').next().unwrap_or_default().to_owned(),
+                version: version(qemu),
                 summary: format!("{}\n{}; seed {seed}", qemu.summary(), environment.summary()),
             }],
             missing: Vec::new(),
@@ -340,7 +339,8 @@ impl Arguments {
     }
 }
 
-type Result3 = (String, String, Outcome);
+/// A test's name, its file, and how it ended.
+type Ended = (String, String, Outcome);
 
 impl Shared<'_> {
     fn interrupt(&self) {
@@ -354,7 +354,7 @@ impl Shared<'_> {
         self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, results: &mpsc::Sender<Result3>) {
+    fn work(&self, results: &mpsc::Sender<Ended>) {
         loop {
             let unit = self
                 .units
@@ -372,7 +372,7 @@ impl Shared<'_> {
     }
 
     /// Runs a test in all the ways that were asked for.
-    fn unit(&self, unit: &Unit<'_>, results: &mpsc::Sender<Result3>) {
+    fn unit(&self, unit: &Unit<'_>, results: &mpsc::Sender<Ended>) {
         let mut policy = Policy {
             seed: unit.seed,
             pinned: unit.selected.pinned.clone(),
@@ -409,7 +409,7 @@ impl Shared<'_> {
     }
 
     /// Runs a test once; `None` if that was interrupted.
-    fn once(&self, unit: &Unit<'_>, policy: &Policy) -> Option<(Result3, Vec<Choice>)> {
+    fn once(&self, unit: &Unit<'_>, policy: &Policy) -> Option<(Ended, Vec<Choice>)> {
         let test = &unit.selected.test;
         let place = test.path.display().to_string();
         let started = Instant::now();
@@ -467,14 +467,7 @@ impl Shared<'_> {
         let mut outcome = Outcome::without_run(verdict, reason);
         outcome.duration = duration;
         outcome.launch = report.boot;
-        outcome.qemu = self
-            .qemu
-            .version
-            .to_string()
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        outcome.qemu = version(self.qemu);
         if !verdict.is_good() {
             let log = self.keep(name, report);
             outcome.evidence = Some(evidence(place, reason, report, log));
@@ -565,6 +558,12 @@ fn name(place: &str, choices: &[Choice]) -> String {
     } else {
         format!("{place}@{}", values.join(","))
     }
+}
+
+/// A QEMU's version without what its packager adds.
+fn version(qemu: &Qemu) -> String {
+    let version = qemu.version.to_string();
+    version.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// A number that is another each time.
