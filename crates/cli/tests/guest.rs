@@ -1,6 +1,7 @@
 //! What `jig guest run` makes of tests of each kind.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -230,6 +231,75 @@ fn a_full_disk_in_the_guest_is_the_guests_failure() {
         1,
         &["FAIL", "the guest half failed", "No space left on device"],
     );
+}
+
+/// A cache that has what the user's has, and states of its own.
+fn own_states() -> TempDir {
+    let cache = Cache::open().expect("a cache");
+    let suite = Environment::default_suite();
+    let environment = Environment::fetch(&suite, &cache, &Silent).expect("a guest environment");
+    let directory = tempfile::tempdir().expect("a directory");
+    let own = directory.path().join("testjig");
+    fs::create_dir_all(own.join("guest")).expect("writable");
+    let home = environment.directory().parent().expect("a suite's home");
+    let name = home
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    for place in [
+        "qemu".to_owned(),
+        "probe".to_owned(),
+        format!("guest/{name}"),
+    ] {
+        symlink(cache.root().join(&place), own.join(&place)).expect("writable");
+    }
+    directory
+}
+
+#[test]
+fn a_state_is_used_again_and_a_corrupted_one_is_not() {
+    let cache = own_states();
+    let ids = cache.path().join("ids");
+    let host = format!(
+        "start_qemu {SMALL} && wait_guest && guest cat /proc/sys/kernel/random/boot_id >> {} && get_qemu_status",
+        ids.display()
+    );
+    let (_directory, path) = script(&host, ":");
+    let text = fs::read_to_string(&path).expect("it is there");
+    fs::write(&path, text.replacen('\n', "\n# testjig: lane=warm\n", 1)).expect("writable");
+    let run = |arguments: &[&str]| {
+        let mut all = vec![path.as_str()];
+        all.extend(arguments);
+        let output = jig(&all).env("XDG_CACHE_HOME", cache.path()).output();
+        let output = output.expect("jig runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    run(&[]);
+    run(&[]);
+    run(&["--cold"]);
+    let states = cache.path().join("testjig/guest/states");
+    for state in fs::read_dir(states).expect("it was made").flatten() {
+        fs::write(state.path(), "no state").expect("writable");
+    }
+    let said = run(&[]);
+    assert!(said.contains("was of no use, so it boots"), "{said}");
+    run(&[]);
+    let ids = fs::read_to_string(ids).expect("it was written");
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(ids.len(), 5);
+    assert_eq!(
+        ids[0], ids[1],
+        "the second began where the first had booted to"
+    );
+    assert_ne!(ids[1], ids[2], "--cold boots");
+    assert_ne!(ids[0], ids[3], "the state was no state");
+    assert_eq!(ids[3], ids[4], "another was written");
 }
 
 /// The processes whose environment or arguments name that directory.

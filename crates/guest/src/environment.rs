@@ -129,7 +129,7 @@ impl Environment {
 
     /// The newest environment of that suite that lies in the cache.
     pub fn find(suite: &Suite, cache: &Cache) -> Option<Self> {
-        let cache = cache.root().join("guest");
+        let cache = cache.guests();
         let homes = fs::read_dir(&cache).ok()?.flatten().filter(|home| {
             let name = home.file_name();
             let name = name.to_string_lossy().into_owned();
@@ -185,7 +185,7 @@ impl Environment {
             names: &[kernel_package(), "busybox-static"],
             takes: |name| name == "busybox-static" || is_kernel(name),
             suite,
-            directory: &cache.root().join("guest"),
+            directory: &cache.guests(),
         };
         let made = match wanted.unpack(is_there, progress)? {
             Some(unpacked) => Self::make(&unpacked, suite, cache)?,
@@ -199,7 +199,7 @@ impl Environment {
 
     /// Takes what guests need out of the unpacked packages.
     fn make(unpacked: &Unpacked, suite: &Suite, cache: &Cache) -> Result<Self, EnvironmentError> {
-        let guest = cache.root().join("guest");
+        let guest = cache.guests();
         let root = unpacked.root();
         let (image, release) = kernel_image(&root.join("boot"))?;
         let module_tree = ["lib/modules", "usr/lib/modules"]

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,11 @@ use testjig_vm::Qemu;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The fewest capabilities without which a file of a migration is large and slow, QEMU 9.0's. Older ones boot.
 const CAPABILITIES: [&str; 2] = ["mapped-ram", "events"];
+
+/// How many states are kept; each takes about 100 MB.
+const MOST: usize = 24;
+/// How long one is kept that nobody begins in.
+const OLDEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The place of a machine's state.
 #[derive(Clone, Debug)]
@@ -78,6 +83,11 @@ impl Snapshot {
         prepare(qmp)?;
         let uri = format!("file:{}", self.path.display());
         migrate(qmp, "migrate-incoming", &uri)?;
+        // So that the states that are used are the last to go.
+        let _ = fs::File::options()
+            .append(true)
+            .open(&self.path)
+            .and_then(|file| file.set_modified(SystemTime::now()));
         // It stood still when it was written.
         go_on(qmp)
     }
@@ -99,9 +109,33 @@ impl Snapshot {
         go_on(qmp)?;
         written?;
         file.persist(&self.path)
-            .map(drop)
-            .map_err(|error| failed(error.error))
+            .map_err(|error| failed(error.error))?;
+        // What can't be tidied now can be the next time.
+        let _ = tidy(home, MOST, OLDEST);
+        Ok(())
     }
+}
+
+/// Removes the states that were not used for longest, and what writers that were ended have left.
+fn tidy(home: &Path, most: usize, oldest: Duration) -> io::Result<()> {
+    let now = SystemTime::now();
+    let mut states = Vec::new();
+    for entry in fs::read_dir(home)? {
+        let entry = entry?;
+        let used = entry.metadata()?.modified()?;
+        let age = now.duration_since(used).unwrap_or_default();
+        let is_state = entry.path().extension().is_some_and(|end| end == "state");
+        if age > if is_state { oldest } else { 2 * PATIENCE } {
+            fs::remove_file(entry.path())?;
+        } else if is_state {
+            states.push((used, entry.path()));
+        }
+    }
+    states.sort();
+    for (_, path) in states.iter().rev().skip(most) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// Lets a machine run again. That its migration is complete is told a moment before it is so, and nothing tells of that moment.
@@ -152,4 +186,34 @@ fn execute(qmp: &mut Qmp, command: &str, arguments: Value) -> Result<(), String>
 fn execute_raw(qmp: &mut Qmp, command: &str, arguments: Value) -> Result<Value, String> {
     qmp.execute_raw(command, arguments)
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_that_were_not_used_for_longest_go_first() {
+        let home = tempfile::tempdir().expect("a directory");
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        for (name, age) in [
+            ("a.state", 5),
+            ("b.state", 1),
+            ("c.state", 3),
+            ("d.state", 100),
+            (".state-new", 1),
+            (".state-old", 10),
+        ] {
+            let file = fs::File::create(home.path().join(name)).expect("writable");
+            let then = SystemTime::now() - minutes(age);
+            file.set_modified(then).expect("it can be set");
+        }
+        tidy(home.path(), 2, minutes(50)).expect("tidied");
+        let mut left: Vec<_> = fs::read_dir(home.path())
+            .expect("it is there")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".state-new", "b.state", "c.state"]);
+    }
 }

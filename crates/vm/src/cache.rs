@@ -87,6 +87,11 @@ impl Cache {
         self.root.join("qemu")
     }
 
+    /// What guests boot, and machines that have booted it.
+    pub fn guests(&self) -> PathBuf {
+        self.root.join("guest")
+    }
+
     fn open_in(surroundings: &Surroundings) -> Result<Self, CacheError> {
         let mut passed_over = Vec::new();
         let mut tried = Vec::new();

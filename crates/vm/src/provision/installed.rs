@@ -157,40 +157,52 @@ pub struct Removed {
 }
 
 /// Removes provisioned QEMUs, those of one suite or all; with all of them goes what is remembered
-/// of binaries. What interrupted downloads left goes with its suite. Nothing outside the cache
+/// of binaries, and what guests boot. What interrupted downloads left goes with its suite. Nothing outside the cache
 /// directory is touched: symbolic links are removed, not followed.
 ///
 /// # Errors
 /// If another process is fetching, or something cannot be removed.
 pub fn remove(cache: &Cache, suite: Option<&Suite>) -> Result<Removed, RemoveError> {
     let mut removed = Removed::default();
-    let directory = cache.provisioned();
-    match fs::symlink_metadata(&directory) {
-        Ok(data) if data.is_dir() => {
-            let lock = Lock::try_take(&directory).map_err(RemoveError::of(&directory))?;
-            let _lock = lock.map_err(|holder| RemoveError::Busy { holder })?;
-            for path in entries(&directory).map_err(RemoveError::of(&directory))? {
-                let chosen = suite.is_none_or(|suite| is_of(&path, suite));
-                if chosen && path.is_dir() {
-                    take(&path, &mut removed)?;
-                }
-            }
-            if suite.is_none() {
-                let lock = directory.join("lock");
-                fs::remove_file(&lock).map_err(RemoveError::of(&lock))?;
-                // Somebody else's things may be in it.
-                let _ = fs::remove_dir(&directory);
-            }
-        }
-        // A link to elsewhere, or a file: not what is behind it.
-        Ok(_) if suite.is_none() => take(&directory, &mut removed)?,
-        _ => {}
+    remove_below(&cache.provisioned(), suite, &mut removed)?;
+    if suite.is_none() {
+        remove_below(&cache.guests(), None, &mut removed)?;
     }
     let probes = cache.probes();
     if suite.is_none() && fs::symlink_metadata(&probes).is_ok() {
         take(&probes, &mut removed)?;
     }
     Ok(removed)
+}
+
+/// Removes what was fetched to a directory, of one suite or all.
+fn remove_below(
+    directory: &Path,
+    suite: Option<&Suite>,
+    removed: &mut Removed,
+) -> Result<(), RemoveError> {
+    match fs::symlink_metadata(directory) {
+        Ok(data) if data.is_dir() => {
+            let lock = Lock::try_take(directory).map_err(RemoveError::of(directory))?;
+            let _lock = lock.map_err(|holder| RemoveError::Busy { holder })?;
+            for path in entries(directory).map_err(RemoveError::of(directory))? {
+                let chosen = suite.is_none_or(|suite| is_of(&path, suite));
+                if chosen && path.is_dir() {
+                    take(&path, removed)?;
+                }
+            }
+            if suite.is_none() {
+                let lock = directory.join("lock");
+                fs::remove_file(&lock).map_err(RemoveError::of(&lock))?;
+                // Somebody else's things may be in it.
+                let _ = fs::remove_dir(directory);
+            }
+        }
+        // A link to elsewhere, or a file: not what is behind it.
+        Ok(_) if suite.is_none() => take(directory, removed)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Whether a directory is the home of a suite's roots: `SUITE-MACHINE`.
