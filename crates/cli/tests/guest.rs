@@ -262,7 +262,7 @@ fn a_state_is_used_again_and_a_corrupted_one_is_not() {
     let cache = own_states();
     let ids = cache.path().join("ids");
     let host = format!(
-        "start_qemu {SMALL} && wait_guest && guest cat /proc/sys/kernel/random/boot_id >> {} && get_qemu_status",
+        "start_qemu {SMALL} && wait_guest && guest grep btime /proc/stat >> {} && get_qemu_status",
         ids.display()
     );
     let (_directory, path) = script(&host, ":");
