@@ -54,17 +54,23 @@ pub(crate) fn begin() {
     }
 }
 
-extern "C" fn on_crash(signal: c_int, _: *const sys::SigInfo, _: *mut c_void) {
+extern "C" fn on_crash(signal: c_int, _: *const sys::SigInfo, context: *mut c_void) {
     let mut frames = [core::ptr::null_mut::<c_void>(); MOST];
     // SAFETY: room for as many addresses as is said.
     let count = unsafe { sys::backtrace(frames.as_mut_ptr(), MOST as c_int) };
+    let mut is_told = false;
     // The first two are this handler and where the kernel returns to.
     for frame in frames
         .iter()
         .take(usize::try_from(count).unwrap_or(0))
         .skip(2)
     {
-        write(*frame as usize);
+        is_told |= write(*frame as usize);
+    }
+    if !is_told {
+        // A call of what is no function can't be unwound; where it came from lies on top of the stack.
+        let caller = sys::caller(context);
+        caller.map(write);
     }
     let action = sys::SigAction::new(0);
     // SAFETY: sets the default, and ends this process as it would have ended.
@@ -85,8 +91,8 @@ struct Place {
     id: [u8; DIGITS / 2],
 }
 
-/// Writes one frame.
-fn write(address: usize) {
+/// Writes one frame; whether there was anything to write.
+fn write(address: usize) -> bool {
     let mut place = Place {
         address,
         seen: 0,
@@ -98,7 +104,7 @@ fn write(address: usize) {
     // SAFETY: the callback has the type that the function wants, and the pointer is to the structure that it expects.
     unsafe { sys::dl_iterate_phdr(look, (&raw mut place).cast()) };
     let Some(base) = place.base else {
-        return;
+        return false;
     };
     // SAFETY: the name is the loader's, and the object is loaded.
     let path = unsafe { text::shown(place.name) };
@@ -125,6 +131,7 @@ fn write(address: usize) {
     }
     sys::write_all(2, line.bytes());
     sys::write_all(2, b"\n");
+    true
 }
 
 /// Looks whether the address is in this object.

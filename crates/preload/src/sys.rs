@@ -333,6 +333,22 @@ pub(crate) fn thread_id() -> c_int {
     unsafe { syscall(number::GETTID) as c_int }
 }
 
+/// The return address of a function that was entered and has done nothing yet, from what the kernel gives a signal's handler.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn caller(context: *const c_void) -> Option<usize> {
+    /// `ucontext_t` of x86_64: flags, link and stack are 40 bytes, then come the registers, of which RSP is number 15.
+    const RSP: usize = 40 + 15 * 8;
+    let mut word = [0; 8];
+    let stack = peek(context as usize + RSP, &mut word).then(|| usize::from_ne_bytes(word))?;
+    peek(stack, &mut word).then(|| usize::from_ne_bytes(word))
+}
+
+/// Elsewhere it is not looked for.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn caller(_: *const c_void) -> Option<usize> {
+    None
+}
+
 /// Copies memory of this process that may not be there; whether all of it was.
 pub(crate) fn peek(address: usize, buffer: &mut [u8]) -> bool {
     let local = IoVec {

@@ -97,6 +97,10 @@ pub struct Disk {
     pub interface: DiskInterface,
     /// Whether the guest may only read.
     pub read_only: bool,
+    /// Whether what the guest discards becomes a hole.
+    pub discard: bool,
+    /// Which connector of its interface, counted from 0; the next one if absent.
+    pub index: Option<u32>,
     /// What its first bytes are, where they are not zero.
     pub content: Vec<u8>,
 }

@@ -103,7 +103,12 @@ impl Header {
         }
         for disk in &self.disks {
             let image = Image::bytes(disk.content.clone()).padded(disk.size);
-            let drive = Drive::new(&disk.id, image).read_only(disk.read_only);
+            let mut drive = Drive::new(&disk.id, image)
+                .read_only(disk.read_only)
+                .discard(disk.discard);
+            if let Some(index) = disk.index {
+                drive = drive.index(index);
+            }
             launch = launch.drive(match disk.interface {
                 DiskInterface::None => drive,
                 DiskInterface::Ide => drive.interface(Interface::Ide),

@@ -118,8 +118,14 @@ impl fmt::Display for Header {
             if disk.interface != super::DiskInterface::None {
                 write!(f, " if={}", disk.interface.name())?;
             }
+            if let Some(index) = disk.index {
+                write!(f, " index={index}")?;
+            }
             if disk.read_only {
                 f.write_str(" ro")?;
+            }
+            if disk.discard {
+                f.write_str(" discard")?;
             }
             if !disk.content.is_empty() {
                 write!(f, " content=0x{}", const_hex::encode(&disk.content))?;

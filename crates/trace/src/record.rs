@@ -22,7 +22,7 @@ impl Trace {
         if let Some(obstacle) = recording.obstacle {
             return Err(obstacle);
         }
-        let header = Header::of_launch(vm.launch(), title)?;
+        let (header, images) = described(vm.launch(), title)?;
         if header
             .values("-device")
             .any(|device| device.starts_with("virtio-rng"))
@@ -50,6 +50,9 @@ impl Trace {
             edges,
             wait: None,
         };
+        for (disk, offset, bytes) in &images {
+            writer.image(disk, *offset, bytes);
+        }
         let mut notes = VecDeque::from(recording.notes);
         for entry in &entries {
             while notes.front().is_some_and(|note| note.before <= entry.seq) {
@@ -72,38 +75,54 @@ impl Header {
     /// The machine of a launch.
     ///
     /// # Errors
-    /// What of it can't be said in a file.
+    /// What of it can't be said in a header.
     pub fn of_launch(launch: &Launch, title: &str) -> Result<Self, String> {
-        let machine = launch.machine();
-        let portable = launch.portable()?;
-        let mut header = Self::new(machine.arch, machine.name);
-        title.clone_into(&mut header.title);
-        header.machine_options = portable.machine_options;
-        header.default_devices = portable.default_devices;
-        if portable.memory != machine.default_memory {
-            header.memory = Some(portable.memory);
+        match described(launch, title)? {
+            (header, images) if images.is_empty() => Ok(header),
+            _ => Err("its drives have more on them than a header says".into()),
         }
-        for drive in portable.drives {
-            header.disks.push(Disk {
-                id: drive.id,
-                size: drive.size,
-                interface: match drive.interface {
-                    Interface::Ide if drive.cdrom => DiskInterface::IdeCd,
-                    Interface::Ide => DiskInterface::Ide,
-                    Interface::Floppy => DiskInterface::Floppy,
-                    Interface::Scsi => DiskInterface::Scsi,
-                    Interface::Sd => DiskInterface::Sd,
-                    Interface::Mtd => DiskInterface::Mtd,
-                    Interface::Pflash => DiskInterface::Pflash,
-                    _ => DiskInterface::None,
-                },
-                read_only: drive.read_only && !drive.cdrom,
-                content: drive.content,
-            });
-        }
-        header.args = portable.args;
-        Ok(header)
     }
+}
+
+/// What a header does not say of a disk: its name, and bytes by their offset.
+type Written = (String, u64, Vec<u8>);
+
+fn described(launch: &Launch, title: &str) -> Result<(Header, Vec<Written>), String> {
+    let machine = launch.machine();
+    let portable = launch.portable()?;
+    let mut header = Header::new(machine.arch, machine.name);
+    title.clone_into(&mut header.title);
+    header.machine_options = portable.machine_options;
+    header.default_devices = portable.default_devices;
+    if portable.memory != machine.default_memory {
+        header.memory = Some(portable.memory);
+    }
+    let mut images = Vec::new();
+    for drive in portable.drives {
+        for (offset, bytes) in drive.rest {
+            images.push((drive.id.clone(), offset, bytes));
+        }
+        header.disks.push(Disk {
+            id: drive.id,
+            size: drive.size,
+            interface: match drive.interface {
+                Interface::Ide if drive.cdrom => DiskInterface::IdeCd,
+                Interface::Ide => DiskInterface::Ide,
+                Interface::Floppy => DiskInterface::Floppy,
+                Interface::Scsi => DiskInterface::Scsi,
+                Interface::Sd => DiskInterface::Sd,
+                Interface::Mtd => DiskInterface::Mtd,
+                Interface::Pflash => DiskInterface::Pflash,
+                _ => DiskInterface::None,
+            },
+            read_only: drive.read_only && !drive.cdrom,
+            discard: drive.discard,
+            index: drive.index,
+            content: drive.content,
+        });
+    }
+    header.args = portable.args;
+    Ok((header, images))
 }
 
 /// The steps so far.

@@ -45,6 +45,7 @@ const OPTIONS: &[(&str, Takes)] = &[
     ("-numa", Takes::Properties),
     ("-rtc", Takes::Properties),
     ("-boot", Takes::Properties),
+    ("-fw_cfg", Takes::Properties),
     ("-icount", Takes::Properties),
     ("-watchdog-action", Takes::Properties),
     ("-action", Takes::Properties),
@@ -332,6 +333,9 @@ fn value_of(option: &str, value: &str, takes: Takes) -> Option<&'static str> {
     if option == "-drive" {
         return drive(value);
     }
+    if option == "-fw_cfg" {
+        return fw_cfg(value);
+    }
     if option == "-blockdev" {
         // A filter names the node that it is in front of.
         return parts.find_map(|part| match part.split_once('=') {
@@ -370,6 +374,18 @@ fn property(name: &str, value: &str) -> Option<&'static str> {
         return Some("it has characters that shells act on; no machine needs them");
     }
     None
+}
+
+/// An entry of the firmware configuration: a name, which has slashes, and a text.
+fn fw_cfg(value: &str) -> Option<&'static str> {
+    value
+        .split(',')
+        .find_map(|part| match part.split_once('=') {
+            Some(("string", _)) => None,
+            Some(("name", name)) if !name.contains("..") => None,
+            None if !part.contains("..") => None,
+            _ => Some("a file of the host's; an entry is `name=…,string=…`"),
+        })
 }
 
 /// A drive without a file: QEMU's null device, or an empty slot.
@@ -418,6 +434,7 @@ mod tests {
             "-device virtio-net-pci,romfile=,addr=04.0",
             "-object cryptodev-backend-builtin,id=c -device virtio-crypto-pci,cryptodev=c",
             "-audiodev none,id=a -device intel-hda -device hda-output,audiodev=a",
+            "-fw_cfg name=opt/org.example/x,string=text",
             "-blockdev null-co,node-name=n0 -chardev null,id=c0 -global PIIX4_PM.disable_s3=1",
         ] {
             assert_eq!(refused(args), Vec::<String>::new(), "{args}");
@@ -458,6 +475,7 @@ mod tests {
                 "objects",
             ),
             ("-object qom-type=filter-dump,id=m,file=x", "objects"),
+            ("-fw_cfg name=opt/x,file=secret", "host's"),
             ("-fsdev local,path=/,id=f", "not among"),
             ("--trace file=x", "not among"),
             ("-M pc", "machine: "),

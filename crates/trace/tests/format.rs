@@ -148,6 +148,8 @@ fn header() -> impl Strategy<Value = Header> {
                 DiskInterface::None
             },
             read_only,
+            discard: is_sd,
+            index: is_sd.then_some(size as u32 % 64),
             content: if size > 9 { vec![1, 2, 0xff] } else { vec![] },
         });
     let requirement = prop_oneof![

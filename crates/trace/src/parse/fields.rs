@@ -223,13 +223,18 @@ fn disk(value: &str) -> Result<Disk, String> {
     const LARGEST: u64 = 1 << 42;
     let mut words = value.split_whitespace();
     let (Some(id), Some(bytes)) = (words.next(), words.next()) else {
-        return Err("a disk is `NAME SIZE`, and then `if=…`, `ro`, `content=0x…`".into());
+        return Err(
+            "a disk is `NAME SIZE`, and then `if=…`, `index=…`, `ro`, `discard`, `content=0x…`"
+                .into(),
+        );
     };
     let mut disk = Disk {
         id: id.to_owned(),
         size: size(bytes)?,
         interface: DiskInterface::None,
         read_only: false,
+        discard: false,
+        index: None,
         content: Vec::new(),
     };
     if disk.size == 0 || disk.size > LARGEST {
@@ -238,6 +243,16 @@ fn disk(value: &str) -> Result<Disk, String> {
     for word in words {
         match word.split_once('=') {
             None if word == "ro" => disk.read_only = true,
+            None if word == "discard" => disk.discard = true,
+            Some(("index", number)) => {
+                disk.index = Some(
+                    number
+                        .parse()
+                        .ok()
+                        .filter(|index| *index < 64)
+                        .ok_or("a connector is numbered from 0 to 63")?,
+                );
+            }
             Some(("if", name)) => {
                 let known = DiskInterface::ALL.iter().find(|(known, _)| *known == name);
                 disk.interface = known
@@ -257,7 +272,7 @@ fn disk(value: &str) -> Result<Disk, String> {
             }
             _ => {
                 return Err(format!(
-                    "`{}` says nothing of a disk: `if=…`, `ro`, `content=0x…`",
+                    "`{}` says nothing of a disk: `if=…`, `index=…`, `ro`, `discard`, `content=0x…`",
                     excerpt(word)
                 ));
             }

@@ -4,8 +4,10 @@ use super::parts::{ChardevKind, NetdevKind};
 use super::{FwCfg, Interface, Launch, RtcBase, args};
 use crate::machine::RamBackend;
 
-/// The longest beginning of an image that is written down, in bytes.
-const LONGEST: u64 = 256 << 10;
+/// What of an image belongs to its beginning, which a machine may look at when it is built, in bytes.
+const BEGINNING: u64 = 64 << 10;
+/// The most that an image may have written on it, in bytes.
+const MOST: usize = 4 << 20;
 
 /// What a launch says of its machine, in words, numbers and bytes alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,14 @@ pub struct PortableDrive {
     pub cdrom: bool,
     /// Whether the guest may only read.
     pub read_only: bool,
-    /// How it begins, up to the last byte that is not zero.
+    /// Whether what the guest discards becomes a hole.
+    pub discard: bool,
+    /// Which connector of its interface.
+    pub index: Option<u32>,
+    /// How it begins, up to the last byte that is not zero: at most 64 KiB.
     pub content: Vec<u8>,
+    /// What is behind that, by its offset.
+    pub rest: Vec<(u64, Vec<u8>)>,
 }
 
 impl Launch {
@@ -63,27 +71,27 @@ impl Launch {
         }
         let drives = self.drives.iter().map(|drive| {
             let image = &drive.image;
-            let is_plain = drive.format == "raw"
-                && drive.options.is_empty()
-                && drive.index.is_none()
-                && !drive.discard
-                && image.file.is_none();
-            let end = image
-                .extents
-                .iter()
-                .map(|extent| extent.offset + extent.bytes.len() as u64)
-                .max()
-                .unwrap_or(0);
-            if !is_plain || end > LONGEST {
+            let is_plain =
+                drive.format == "raw" && drive.options.is_empty() && image.file.is_none();
+            let written: usize = image.extents.iter().map(|extent| extent.bytes.len()).sum();
+            if !is_plain || written > MOST {
                 return Err(format!(
-                    "its drive {} is more than raw bytes of which the first {LONGEST} matter",
+                    "its drive {} is more than a raw image with {MOST} bytes on it",
                     drive.id
                 ));
             }
-            let mut content = vec![0; end as usize];
+            let mut content = vec![0; image.size.min(BEGINNING) as usize];
+            let mut rest = Vec::new();
             for extent in &image.extents {
-                let at = extent.offset as usize;
-                content[at..at + extent.bytes.len()].copy_from_slice(&extent.bytes);
+                let first = BEGINNING.saturating_sub(extent.offset) as usize;
+                let (first, behind) = extent.bytes.split_at(first.min(extent.bytes.len()));
+                if !first.is_empty() {
+                    let at = extent.offset as usize;
+                    content[at..at + first.len()].copy_from_slice(first);
+                }
+                if !behind.is_empty() {
+                    rest.push((extent.offset + first.len() as u64, behind.to_vec()));
+                }
             }
             while content.last() == Some(&0) {
                 content.pop();
@@ -94,7 +102,10 @@ impl Launch {
                 interface: drive.interface,
                 cdrom: drive.cdrom,
                 read_only: drive.read_only,
+                discard: drive.discard,
+                index: drive.index,
                 content,
+                rest,
             })
         });
         let drives = drives.collect::<Result<_, String>>()?;
@@ -202,7 +213,7 @@ mod tests {
                 "raw",
             ),
             (
-                base().drive(Drive::new("d", Image::bytes(vec![1; 1 << 20]))),
+                base().drive(Drive::new("d", Image::bytes(vec![1; 8 << 20]))),
                 "raw",
             ),
         ] {
