@@ -30,6 +30,7 @@ mod lifetime;
 mod malformed;
 mod messages;
 mod negotiation;
+mod registers;
 mod requests;
 mod rings;
 mod zeroes;

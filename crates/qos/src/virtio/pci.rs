@@ -2,6 +2,8 @@
 //!
 //! Source: Virtio 1.2 §4.1; legacy interface §4.1.4.10.
 
+mod window;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +14,8 @@ use super::order::Order;
 use super::transport::{ConfigWidth, Rings, Transport};
 use super::{Features, Isr, LEGACY_PAGE, Status};
 use crate::pci::{Bar, Capability, Function, Msix};
+
+pub use self::window::Window;
 
 /// The vendor of virtio devices.
 pub const VENDOR: u16 = 0x1af4;
