@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use testjig::case::Cases;
 use testjig::graph::Graph;
-use testjig::qos::describe::Describe;
+use testjig::qos::describe::{self, Describe};
 use testjig::qtest::{Command, Entry, Reply};
 use testjig::vm::MachineType;
 use testjig_trace::{Action, Step, Trace};
@@ -142,9 +142,7 @@ fn meaning(
         reply: reply.or(Some(Reply::Done)),
         location: Location::caller(),
     };
-    decoders
-        .iter_mut()
-        .find_map(|decoder| decoder.observe(&entry))
+    describe::meaning(decoders, &entry)
 }
 
 /// Those of the test that was recorded, or of the machine's built-in devices.

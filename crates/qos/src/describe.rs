@@ -18,6 +18,13 @@ pub trait Describe {
     fn state(&self) -> Vec<String>;
 }
 
+/// What an operation meant, to the first of these decoders that knows; all of them see it, since what one tells may be how another finds
+/// its device.
+pub fn meaning(decoders: &mut [Box<dyn Describe>], entry: &Entry) -> Option<String> {
+    let told = decoders.iter_mut().map(|decoder| decoder.observe(entry));
+    told.fold(None, Option::or)
+}
+
 /// Which address space an [`Access`] went to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
@@ -83,5 +90,48 @@ impl Access {
             width,
             transfer,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+
+    struct Counting(&'static str, usize);
+
+    impl Describe for Counting {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn observe(&mut self, _entry: &Entry) -> Option<String> {
+            self.1 += 1;
+            (self.0 != "silent").then(|| format!("{} {}", self.0, self.1))
+        }
+
+        fn state(&self) -> Vec<String> {
+            vec![self.1.to_string()]
+        }
+    }
+
+    #[test]
+    fn every_decoder_sees_every_entry_and_the_first_that_knows_tells() {
+        let entry = Entry {
+            seq: 0,
+            command: Command::ClockStep(None),
+            elided: 0,
+            reply: None,
+            location: Location::caller(),
+        };
+        let mut decoders: Vec<Box<dyn Describe>> = ["silent", "one", "two"]
+            .map(|name| Box::new(Counting(name, 0)) as Box<dyn Describe>)
+            .into();
+        for round in 1..3 {
+            let told = meaning(&mut decoders, &entry);
+            assert_eq!(told, Some(format!("one {round}")));
+        }
+        assert!(decoders.iter().all(|decoder| decoder.state() == ["2"]));
     }
 }

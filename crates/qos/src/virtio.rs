@@ -19,6 +19,7 @@
 //!
 //! Source: *Virtual I/O Device (VIRTIO) Version 1.2*, OASIS Committee Specification 01, 2022; sections are cited by number.
 
+mod decode;
 mod device;
 mod features;
 mod mmio;
@@ -31,6 +32,7 @@ mod split;
 mod status;
 mod transport;
 
+pub use self::decode::Decoder;
 pub use self::device::Virtio;
 pub use self::features::Features;
 pub use self::mmio::{

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use testjig::graph::Graph;
-use testjig::qos::describe::Describe;
+use testjig::qos::describe::{Describe, meaning};
 use testjig::qos::pci::{Function, Pci};
 use testjig::vm::{EdgeKind, Fault, Irq, Vm};
 
@@ -298,11 +298,7 @@ impl Session {
         self.shown = self.vm.with_journal(|journal| {
             for entry in journal.entries().filter(|entry| entry.seq >= shown) {
                 let is_look = looks.iter().any(|look| look.contains(&entry.seq));
-                if let Some(meaning) = decoders
-                    .iter_mut()
-                    .find_map(|decoder| decoder.observe(entry))
-                    .filter(|_| !is_look)
-                {
+                if let Some(meaning) = meaning(&mut decoders, entry).filter(|_| !is_look) {
                     let _ = writeln!(text, "  {meaning}");
                 }
             }

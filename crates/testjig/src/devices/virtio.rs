@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 
+use testjig_qos::describe::Describe;
 use testjig_qos::pci::Pci;
-use testjig_qos::virtio::{MmioSlots, PciTransport, Virtio};
+use testjig_qos::virtio::{Decoder, MmioSlots, PciTransport, Virtio};
 use testjig_vm::{Device, Launch};
 
 use crate::machines::{ArmVirt, Microvm, RiscvVirt};
@@ -77,28 +78,38 @@ pub(super) fn modern_slots(launch: Launch) -> Launch {
     slots(launch, false)
 }
 
+/// Fresh decoder of a virtio device, wherever it is.
+pub(super) fn decoder() -> Box<dyn Describe> {
+    Box::new(Decoder::default())
+}
+
 crate::graph!(|graph| {
     graph
         .edge("virtio-mmio", |virt: &ArmVirt| {
             MmioSlots::arm_virt(virt.vm())
         })
+        .describe(decoder)
         .launch(modern_slots);
     graph
         .edge("virtio-mmio", |virt: &RiscvVirt| {
             MmioSlots::riscv_virt(virt.vm())
         })
+        .describe(decoder)
         .launch(modern_slots);
     graph
         .edge("virtio-mmio", |vm: &Microvm| MmioSlots::microvm(vm.vm()))
+        .describe(decoder)
         .launch(modern_slots);
     graph
         .edge("virtio-mmio-legacy", |virt: &ArmVirt| {
             LegacySlots(MmioSlots::arm_virt(virt.vm()))
         })
+        .describe(decoder)
         .launch(|launch| slots(launch, true));
     graph
         .edge("virtio-mmio-legacy", |vm: &Microvm| {
             LegacySlots(MmioSlots::microvm(vm.vm()))
         })
+        .describe(decoder)
         .launch(|launch| slots(launch, true));
 });

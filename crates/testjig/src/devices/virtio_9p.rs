@@ -3,7 +3,9 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Launch};
 
-use super::virtio::{LegacySlots, Modern, first, in_mmio, in_pci, legacy, modern, modern_slots};
+use super::virtio::{
+    LegacySlots, Modern, decoder, first, in_mmio, in_pci, legacy, modern, modern_slots,
+};
 use crate::machines::{Microvm, Pseries, Q35};
 
 /// What the file system of the graph's virtio 9P device is called.
@@ -35,11 +37,13 @@ crate::graph!(|graph| {
     // Everywhere.
     graph
         .edge("virtio-9p-pci", |pci: &Pci| Virtio9p::new(modern(pci)))
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-9p-pci-transitional", |pci: &Pci| {
             Virtio9p::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(pci_legacy);
     graph
         .edge("virtio-9p-device", |slots: &MmioSlots| {
@@ -57,6 +61,7 @@ crate::graph!(|graph| {
         .edge("virtio-9p-pci", |q35: &Q35| {
             Modern(Virtio9p::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-9p-pci", |server: &Pseries| {
@@ -67,5 +72,6 @@ crate::graph!(|graph| {
         .edge("virtio-9p-device", |vm: &Microvm| {
             Modern(Virtio9p::new(first(&MmioSlots::microvm(vm.vm()))))
         })
+        .describe(decoder)
         .launch(|launch| mmio(modern_slots(launch)));
 });

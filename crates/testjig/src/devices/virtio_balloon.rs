@@ -3,7 +3,9 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Launch};
 
-use super::virtio::{LegacySlots, Modern, first, in_mmio, in_pci, legacy, modern, modern_slots};
+use super::virtio::{
+    LegacySlots, Modern, decoder, first, in_mmio, in_pci, legacy, modern, modern_slots,
+};
 use crate::machines::{Microvm, Pseries, Q35};
 
 /// Id of the graph's virtio balloon device.
@@ -39,11 +41,13 @@ crate::graph!(|graph| {
         .edge("virtio-balloon-pci", |pci: &Pci| {
             VirtioBalloon::new(modern(pci))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-balloon-pci-transitional", |pci: &Pci| {
             VirtioBalloon::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(pci_legacy);
     graph
         .edge("virtio-balloon-device", |slots: &MmioSlots| {
@@ -61,6 +65,7 @@ crate::graph!(|graph| {
         .edge("virtio-balloon-pci", |q35: &Q35| {
             Modern(VirtioBalloon::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-balloon-pci", |server: &Pseries| {
@@ -71,5 +76,6 @@ crate::graph!(|graph| {
         .edge("virtio-balloon-device", |vm: &Microvm| {
             Modern(VirtioBalloon::new(first(&MmioSlots::microvm(vm.vm()))))
         })
+        .describe(decoder)
         .launch(|launch| mmio(modern_slots(launch)));
 });

@@ -4,7 +4,7 @@ use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Drive, Image, Launch};
 
 use super::virtio::{
-    LegacySlots, Modern, OnPci, first, in_mmio, in_pci, legacy, modern, modern_slots,
+    LegacySlots, Modern, OnPci, decoder, first, in_mmio, in_pci, legacy, modern, modern_slots,
 };
 use crate::machines::{ArmVirt, Microvm, Pc, Pseries, Q35};
 
@@ -44,11 +44,13 @@ crate::graph!(|graph| {
     // Everywhere.
     graph
         .edge("virtio-blk-pci", |pci: &Pci| VirtioBlk::new(modern(pci)))
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-blk-pci-transitional", |pci: &Pci| {
             VirtioBlk::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(pci_legacy);
     graph
         .edge("virtio-blk-device", |slots: &MmioSlots| {
@@ -66,6 +68,7 @@ crate::graph!(|graph| {
         .edge("virtio-blk-pci", |q35: &Q35| {
             Modern(VirtioBlk::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-blk-pci", |pc: &Pc| {
@@ -81,12 +84,14 @@ crate::graph!(|graph| {
         .edge("virtio-blk-device", |vm: &Microvm| {
             Modern(VirtioBlk::new(first(&MmioSlots::microvm(vm.vm()))))
         })
+        .describe(decoder)
         .launch(|launch| mmio(modern_slots(launch)));
 
     graph
         .edge("virtio-blk-pci", |q35: &Q35| {
             OnPci(VirtioBlk::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-blk-pci", |pc: &Pc| {
@@ -97,5 +102,6 @@ crate::graph!(|graph| {
         .edge("virtio-blk-pci", |virt: &ArmVirt| {
             OnPci(VirtioBlk::new(modern(&Pci::arm_virt(virt.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
 });

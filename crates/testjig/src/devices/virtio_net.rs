@@ -3,7 +3,9 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Launch, Netdev};
 
-use super::virtio::{LegacySlots, Modern, first, in_mmio, in_pci, legacy, modern, modern_slots};
+use super::virtio::{
+    LegacySlots, Modern, decoder, first, in_mmio, in_pci, legacy, modern, modern_slots,
+};
 use crate::machines::{Microvm, Pseries, Q35};
 
 /// Id of the backend of the graph's virtio network device: `vm.channel(VIRTIO_NET_WIRE)` is the other end of its wire, a frame a message.
@@ -45,11 +47,13 @@ crate::graph!(|graph| {
     // Everywhere.
     graph
         .edge("virtio-net-pci", |pci: &Pci| VirtioNet::new(modern(pci)))
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-net-pci-transitional", |pci: &Pci| {
             VirtioNet::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(pci_legacy);
     graph
         .edge("virtio-net-device", |slots: &MmioSlots| {
@@ -67,6 +71,7 @@ crate::graph!(|graph| {
         .edge("virtio-net-pci", |q35: &Q35| {
             Modern(VirtioNet::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-net-pci", |server: &Pseries| {
@@ -77,5 +82,6 @@ crate::graph!(|graph| {
         .edge("virtio-net-device", |vm: &Microvm| {
             Modern(VirtioNet::new(first(&MmioSlots::microvm(vm.vm()))))
         })
+        .describe(decoder)
         .launch(|launch| mmio(modern_slots(launch)));
 });

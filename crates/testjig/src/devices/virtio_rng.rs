@@ -3,7 +3,7 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Launch, Object};
 
-use super::virtio::{LegacySlots, first, in_mmio, in_pci, legacy, modern};
+use super::virtio::{LegacySlots, decoder, first, in_mmio, in_pci, legacy, modern};
 
 fn with_source(launch: Launch) -> Launch {
     launch
@@ -18,11 +18,13 @@ fn device(driver: &str) -> Device {
 crate::graph!(|graph| {
     graph
         .edge("virtio-rng-pci", |pci: &Pci| VirtioRng::new(modern(pci)))
+        .describe(decoder)
         .launch(|launch| in_pci(with_source(launch), device("virtio-rng-pci")));
     graph
         .edge("virtio-rng-pci-transitional", |pci: &Pci| {
             VirtioRng::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(|launch| in_pci(with_source(launch), device("virtio-rng-pci-transitional")));
     graph
         .edge("virtio-rng-device", |slots: &MmioSlots| {

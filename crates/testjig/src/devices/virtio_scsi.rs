@@ -3,7 +3,7 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Device, Drive, Image, Launch};
 
-use super::virtio::{first, in_mmio, in_pci, legacy, modern, modern_slots};
+use super::virtio::{decoder, first, in_mmio, in_pci, legacy, modern, modern_slots};
 use crate::machines::{Microvm, Pseries, Q35};
 
 /// Id of the drive of the graph's SCSI disk, which is logical unit 0 of target 0.
@@ -27,11 +27,13 @@ crate::graph!(|graph| {
         .edge("virtio-scsi-pci", |q35: &Q35| {
             VirtioScsi::new(modern(&Pci::q35(q35.vm())))
         })
+        .describe(decoder)
         .launch(|launch| with_disk(launch, in_pci, "virtio-scsi-pci"));
     graph
         .edge("virtio-scsi-pci-transitional", |q35: &Q35| {
             VirtioScsi::new(legacy(&Pci::q35(q35.vm())))
         })
+        .describe(decoder)
         .launch(|launch| with_disk(launch, in_pci, "virtio-scsi-pci-transitional"));
     graph
         .edge("virtio-scsi-pci-transitional", |server: &Pseries| {
@@ -42,5 +44,6 @@ crate::graph!(|graph| {
         .edge("virtio-scsi-device", |vm: &Microvm| {
             VirtioScsi::new(first(&MmioSlots::microvm(vm.vm())))
         })
+        .describe(decoder)
         .launch(|launch| with_disk(modern_slots(launch), in_mmio, "virtio-scsi-device"));
 });

@@ -3,7 +3,9 @@ use testjig_qos::pci::Pci;
 use testjig_qos::virtio::MmioSlots;
 use testjig_vm::{Chardev, Device, Launch};
 
-use super::virtio::{LegacySlots, Modern, first, in_mmio, in_pci, legacy, modern, modern_slots};
+use super::virtio::{
+    LegacySlots, Modern, decoder, first, in_mmio, in_pci, legacy, modern, modern_slots,
+};
 use crate::machines::{Microvm, Pseries, Q35};
 
 /// Ids of the backends of the graph's virtio console device, by port: `vm.channel(VIRTIO_SERIAL_CHARDEVS[port])` is the other end.
@@ -59,11 +61,13 @@ crate::graph!(|graph| {
         .edge("virtio-serial-pci", |pci: &Pci| {
             VirtioSerial::new(modern(pci))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-serial-pci-transitional", |pci: &Pci| {
             VirtioSerial::new(legacy(pci))
         })
+        .describe(decoder)
         .launch(pci_legacy);
     graph
         .edge("virtio-serial-device", |slots: &MmioSlots| {
@@ -81,6 +85,7 @@ crate::graph!(|graph| {
         .edge("virtio-serial-pci", |q35: &Q35| {
             Modern(VirtioSerial::new(modern(&Pci::q35(q35.vm()))))
         })
+        .describe(decoder)
         .launch(pci);
     graph
         .edge("virtio-serial-pci", |server: &Pseries| {
@@ -91,5 +96,6 @@ crate::graph!(|graph| {
         .edge("virtio-serial-device", |vm: &Microvm| {
             Modern(VirtioSerial::new(first(&MmioSlots::microvm(vm.vm()))))
         })
+        .describe(decoder)
         .launch(|launch| mmio(modern_slots(launch)));
 });

@@ -6,7 +6,7 @@ mod vcd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use testjig_qos::describe::Describe;
+use testjig_qos::describe::{Describe, meaning};
 use testjig_qtest::{Edge, Entry, Journal, Reply};
 
 pub use trace::trace;
@@ -82,9 +82,7 @@ impl Timeline {
             level: edge.level,
         };
         for entry in journal.entries() {
-            let meaning = decoders
-                .iter_mut()
-                .find_map(|decoder| decoder.observe(entry));
+            let meaning = meaning(decoders, entry);
             while let Some(earlier) = edges.next_if(|edge| edge.before <= entry.seq) {
                 steps.push(edge(earlier));
             }
