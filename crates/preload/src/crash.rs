@@ -87,6 +87,8 @@ struct Place {
     seen: usize,
     base: Option<usize>,
     is_program: bool,
+    /// Whether it is this library, whose path is that of whatever descriptor it was handed over by.
+    is_own: bool,
     name: *const c_char,
     id: [u8; DIGITS / 2],
 }
@@ -98,6 +100,7 @@ fn write(address: usize) -> bool {
         seen: 0,
         base: None,
         is_program: false,
+        is_own: false,
         name: core::ptr::null(),
         id: [0; DIGITS / 2],
     };
@@ -108,10 +111,10 @@ fn write(address: usize) -> bool {
     };
     // SAFETY: the name is the loader's, and the object is loaded.
     let path = unsafe { text::shown(place.name) };
-    let name = if place.is_program {
-        "program"
-    } else {
-        path.rsplit('/').next().unwrap_or(path)
+    let name = match &place {
+        place if place.is_program => "program",
+        place if place.is_own => "testjig",
+        _ => path.rsplit('/').next().unwrap_or(path),
     };
     let mut line = Text::new();
     // It can't fail: what does not fit is left out.
@@ -144,15 +147,18 @@ extern "C" fn look(object: *const sys::LoadedObject, _: usize, place: *mut c_voi
     place.seen += 1;
     // SAFETY: the loader's table of the object, with as many entries.
     let headers = unsafe { core::slice::from_raw_parts(object.headers, object.count.into()) };
-    let is_in = headers.iter().any(|header| {
-        let begin = object.address.wrapping_add(header.address);
-        header.kind == PT_LOAD && (begin..begin + header.size).contains(&place.address)
-    });
-    if !is_in {
+    let has = |address: usize| {
+        headers.iter().any(|header| {
+            let begin = object.address.wrapping_add(header.address);
+            header.kind == PT_LOAD && (begin..begin + header.size).contains(&address)
+        })
+    };
+    if !has(place.address) {
         return 0;
     }
     place.base = Some(object.address);
     place.is_program = is_first;
+    place.is_own = has(look as *const () as usize);
     place.name = object.name;
     for header in headers.iter().filter(|header| header.kind == PT_NOTE) {
         if let Some(id) = build_id(object.address.wrapping_add(header.address), header.size) {
