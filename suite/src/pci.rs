@@ -18,6 +18,7 @@ mod enumeration;
 mod express;
 mod fixture;
 mod header;
+mod hotplug;
 mod intx;
 mod migration;
 mod misuse;

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 pub(crate) use channel::Channel;
 pub(crate) use config::{Config, DeviceOptions};
+pub(crate) use drives::Drives;
 pub(crate) use options::Options;
 
 /// What is added where something exists in QEMU and not here, so that a runner can tell a skip from a mistake.

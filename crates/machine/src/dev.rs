@@ -13,6 +13,7 @@ pub(crate) mod ioapic;
 pub(crate) mod ivshmem;
 pub(crate) mod mc146818;
 pub(crate) mod pc16550d;
+pub(crate) mod pci_hotplug;
 pub(crate) mod pic;
 pub(crate) mod piix3;
 pub(crate) mod piix3_ide;

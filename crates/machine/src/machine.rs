@@ -1,6 +1,7 @@
 //! [`Machine`]: the devices, and which of them an access reaches.
 
 mod disks;
+mod hotplug;
 mod manage;
 mod pc;
 mod virtio;
@@ -12,6 +13,7 @@ use std::os::fd::OwnedFd;
 use testjig_server::{Clock, Interrupts, Lines, Memory, Ports, Vmm};
 
 use crate::board::{Board, Device, Range};
+use crate::cli::Drives;
 use crate::dev::i440fx::{I440fx, Side};
 use crate::dev::mc146818::{self, Mc146818};
 use crate::dev::pc16550d::Pc16550d;
@@ -49,8 +51,10 @@ pub(crate) struct Machine {
     cpus: (u32, u32),
     boot: Vec<disks::Bootable>,
     strict_boot: bool,
-    /// The images by name, for the monitor.
-    disks: std::collections::BTreeMap<String, crate::disk::Disk>,
+    /// The images by name.
+    drives: Drives,
+    /// Properties of all virtio devices, by the type that they are of.
+    virtio_globals: Vec<(String, String, String)>,
     disk_number: u32,
     /// The slots of the serial ports.
     serial_ports: Vec<usize>,
@@ -72,7 +76,8 @@ impl Machine {
             cpus: (1, 1),
             boot: Vec::new(),
             strict_boot: false,
-            disks: std::collections::BTreeMap::new(),
+            drives: Drives::default(),
+            virtio_globals: Vec::new(),
             disk_number: 0,
             serial_ports: Vec::new(),
             kept: Vec::new(),
@@ -94,21 +99,22 @@ impl Machine {
             .find_map(|slot| slot.device.as_mut().as_any_mut().downcast_mut())
     }
 
-    /// The serial ports whose lines have another end: what is readable when that sends, and which port it is.
+    /// The serial ports whose lines have another end: what is readable when that sends, and which of the serial ports it is.
     pub(crate) fn serial_lines(&mut self) -> std::io::Result<Vec<(OwnedFd, usize)>> {
         let mut lines = Vec::new();
-        for &slot in &self.serial_ports {
+        for (port, &slot) in self.serial_ports.iter().enumerate() {
             let device = self.slots[slot].device.as_mut().as_any_mut();
             let uart = device.downcast_mut::<Pc16550d>();
             if let Some(line) = uart.and_then(|uart| uart.line.as_ref()) {
-                lines.push((line.input().try_clone_to_owned()?, slot));
+                lines.push((line.input().try_clone_to_owned()?, port));
             }
         }
         Ok(lines)
     }
 
     /// Has a serial port take what its line brings; `false` if that is over.
-    pub(crate) fn listen(&mut self, slot: usize) -> bool {
+    pub(crate) fn listen(&mut self, port: usize) -> bool {
+        let slot = self.serial_ports[port];
         let Self { slots, board, .. } = self;
         let device = slots[slot].device.as_mut().as_any_mut();
         device
@@ -163,6 +169,7 @@ impl Machine {
             self.reset_devices(true);
         }
         if self.board.remap {
+            self.eject();
             self.remap();
         }
     }
@@ -174,6 +181,7 @@ impl Machine {
         for slot in &mut self.slots {
             slot.device.reset(&mut self.board);
         }
+        self.eject();
         self.make_boot_order();
         self.board.events.push(pc::reset_event(by_guest));
         self.remap();

@@ -1,5 +1,6 @@
 //! Device drivers, one module a device, named as its data sheet names it.
 
+pub mod acpi_pci_hotplug;
 pub mod ahci;
 pub mod ata;
 pub mod atapi;

@@ -2,13 +2,13 @@
 //!
 //! Two of its registers are not those of a 16550 (seen on vm-superio 0.8.2); the rest of what is asked here is right.
 
-use testjig_server::{InProcess, Pulse, Workbench};
+use testjig_server::{InProcess, Pin, Workbench};
 use vm_superio::Serial;
 
 fn main() -> Result<(), testjig_qtest::Error> {
-    let pulse = Pulse::default();
-    let serial = Serial::new(pulse.clone(), Vec::new());
-    let bench = Workbench::new().port(0x3f8..0x400, serial).line(4, &pulse);
+    let irq = Pin::default();
+    let serial = Serial::new(irq.clone(), Vec::new());
+    let bench = Workbench::new().port(0x3f8..0x400, serial).line(4, &irq);
     let mut uart = InProcess::session(bench);
     uart.irq_intercept_in("pic")?;
 

@@ -41,9 +41,9 @@ mod superio {
     use vm_superio::serial::SerialEvents;
     use vm_superio::{I8042Device, Serial, Trigger};
 
-    use crate::workbench::{ByteDevice, Pulse};
+    use crate::workbench::{ByteDevice, Pin};
 
-    impl Trigger for Pulse {
+    impl Trigger for Pin {
         type E = Infallible;
 
         fn trigger(&self) -> Result<(), Infallible> {

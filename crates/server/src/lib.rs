@@ -9,7 +9,8 @@
 //! * In an event loop of one's own: [`Server::receive`] takes bytes, [`Connection::output`] has them.
 //!
 //! Where there is no VMM yet, a [`Workbench`] holds single devices; with the features `vm-device`, `vm-superio` and `vm-memory` it takes
-//! those of the rust-vmm crates as they are.
+//! those of the rust-vmm crates as they are. With `virtio-queue` it takes virtio devices that are built on rust-vmm's queues, behind the
+//! registers of `VirtioMmio`.
 //!
 //! [`qmp`] is the monitor's side: what clients ask a QEMU before and besides qtest.
 //!
@@ -25,6 +26,8 @@ pub mod qmp;
 pub mod serve;
 mod server;
 mod tolerant;
+#[cfg(feature = "virtio-queue")]
+mod virtio;
 mod vmm;
 mod workbench;
 
@@ -32,5 +35,7 @@ pub use connection::{Connection, Limits};
 pub use in_process::InProcess;
 pub use log::{Log, Tag, TextLog};
 pub use server::Server;
+#[cfg(feature = "virtio-queue")]
+pub use virtio::{VirtioDevice, VirtioMmio};
 pub use vmm::{Clock, Interrupts, Lines, Memory, Ports, Refusal, Vmm};
-pub use workbench::{ByteDevice, Pulse, Workbench};
+pub use workbench::{ByteDevice, Pin, Workbench};

@@ -15,19 +15,39 @@ pub trait ByteDevice {
     fn write(&mut self, offset: u8, value: u8);
 }
 
-/// A pin that a device pulses: an edge-triggered interrupt, as rust-vmm's devices raise them.
+/// The interrupt pin of a device, at first low. Clones are the same pin.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<AtomicU32>);
+pub struct Pin(
+    /// How often its level has changed: it is high if that is odd.
+    Arc<AtomicU32>,
+);
 
-impl Pulse {
-    /// Pulses the pin.
+impl Pin {
+    /// Pulses the pin, if it is low: an edge-triggered interrupt, as most of rust-vmm's devices raise them.
     pub fn pulse(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.set(true);
+        self.set(false);
     }
 
-    fn take(&self) -> u32 {
-        self.0.swap(0, Ordering::Relaxed)
+    /// Sets its level: a level-triggered interrupt.
+    pub fn set(&self, level: bool) {
+        if self.level() != level {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
+
+    /// Whether it is high.
+    pub fn level(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & 1 != 0
+    }
+}
+
+/// A pin wired to an interrupt line.
+struct Wired {
+    line: u32,
+    pin: Pin,
+    /// How many of its changes have been told.
+    told: u32,
 }
 
 /// Devices on a bench, served as a machine: its interrupt controller is called `pic`.
@@ -53,9 +73,10 @@ impl Pulse {
 #[derive(Default)]
 pub struct Workbench {
     ports: Vec<(Range<u16>, Box<dyn ByteDevice + Send>)>,
+    devices: Vec<(Range<u64>, Box<dyn Memory + Send>)>,
     memory: Option<Box<dyn Memory + Send>>,
     fallback: Option<Box<dyn Ports + Send>>,
-    lines: Vec<(u32, Pulse)>,
+    lines: Vec<Wired>,
     watched: bool,
 }
 
@@ -72,7 +93,14 @@ impl Workbench {
         self
     }
 
-    /// Gives the machine its memory: RAM, memory-mapped devices.
+    /// Puts a device with memory-mapped registers at addresses. It is asked by offset, from the first of them on.
+    #[must_use]
+    pub fn mmio(mut self, addresses: Range<u64>, device: impl Memory + Send + 'static) -> Self {
+        self.devices.push((addresses, Box::new(device)));
+        self
+    }
+
+    /// What answers at the addresses that no device of [`mmio`](Self::mmio) has: RAM, another bus.
     #[must_use]
     pub fn memory(mut self, memory: impl Memory + Send + 'static) -> Self {
         self.memory = Some(Box::new(memory));
@@ -88,8 +116,12 @@ impl Workbench {
 
     /// Wires a pin to an interrupt line.
     #[must_use]
-    pub fn line(mut self, number: u32, pulse: &Pulse) -> Self {
-        self.lines.push((number, pulse.clone()));
+    pub fn line(mut self, number: u32, pin: &Pin) -> Self {
+        self.lines.push(Wired {
+            line: number,
+            pin: pin.clone(),
+            told: 0,
+        });
         self
     }
 
@@ -130,17 +162,46 @@ impl Ports for Workbench {
     }
 }
 
+impl Workbench {
+    /// The device at an address and the offset there, and how many of `len` bytes it or the gap to the next device has.
+    fn stretch(&mut self, addr: u64, len: usize) -> (Option<(usize, u64)>, usize) {
+        let inside = |range: &Range<u64>| range.contains(&addr);
+        let at = self.devices.iter().position(|(range, _)| inside(range));
+        let starts = self.devices.iter().map(|(range, _)| range.start);
+        let next = starts.filter(|start| *start > addr).min();
+        let end = at.map_or(next, |at| Some(self.devices[at].0.end));
+        let found = at.map(|at| (at, addr - self.devices[at].0.start));
+        let most = end.map_or(u64::MAX, |end| end - addr);
+        (found, most.min(len as u64) as usize)
+    }
+}
+
 impl Memory for Workbench {
-    fn memory_read(&mut self, addr: u64, data: &mut [u8]) {
-        match &mut self.memory {
-            Some(memory) => memory.memory_read(addr, data),
-            None => data.fill(0),
+    fn memory_read(&mut self, mut addr: u64, mut data: &mut [u8]) {
+        while !data.is_empty() {
+            let (device, len) = self.stretch(addr, data.len());
+            let (now, later) = data.split_at_mut(len);
+            match (device, &mut self.memory) {
+                (Some((at, offset)), _) => self.devices[at].1.memory_read(offset, now),
+                (None, Some(memory)) => memory.memory_read(addr, now),
+                (None, None) => now.fill(0),
+            }
+            addr = addr.wrapping_add(len as u64);
+            data = later;
         }
     }
 
-    fn memory_write(&mut self, addr: u64, data: &[u8]) {
-        if let Some(memory) = &mut self.memory {
-            memory.memory_write(addr, data);
+    fn memory_write(&mut self, mut addr: u64, mut data: &[u8]) {
+        while !data.is_empty() {
+            let (device, len) = self.stretch(addr, data.len());
+            let (now, later) = data.split_at(len);
+            match (device, &mut self.memory) {
+                (Some((at, offset)), _) => self.devices[at].1.memory_write(offset, now),
+                (None, Some(memory)) => memory.memory_write(addr, now),
+                (None, None) => {}
+            }
+            addr = addr.wrapping_add(len as u64);
+            data = later;
         }
     }
 }
@@ -156,10 +217,11 @@ impl Interrupts for Workbench {
     }
 
     fn edges(&mut self, report: &mut dyn FnMut(u32, bool)) {
-        for (number, pulse) in &self.lines {
-            for _ in 0..pulse.take() {
-                report(*number, true);
-                report(*number, false);
+        for Wired { line, pin, told } in &mut self.lines {
+            let changes = pin.0.load(Ordering::Relaxed);
+            while *told != changes {
+                *told = told.wrapping_add(1);
+                report(*line, *told & 1 != 0);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use testjig_server::{InProcess, Memory, Pulse, Workbench};
+use testjig_server::{InProcess, Memory, Pin, Workbench};
 use vm_device::bus::{PioAddress, PioAddressOffset, PioRange};
 use vm_device::device_manager::{IoManager, PioManager};
 use vm_device::{DevicePio, MutDevicePio};
@@ -35,7 +35,7 @@ fn a_device_of_vm_device_answers_at_its_ports_alone() {
 
 #[test]
 fn a_keyboard_controller_of_vm_superio_pulls_the_reset() {
-    let reset = Pulse::default();
+    let reset = Pin::default();
     let bench = Workbench::new()
         .port(0x60..0x65, I8042Device::new(reset.clone()))
         .line(1, &reset);
@@ -48,9 +48,9 @@ fn a_keyboard_controller_of_vm_superio_pulls_the_reset() {
 
 #[test]
 fn a_serial_port_of_vm_superio_prints() {
-    let pulse = Pulse::default();
-    let serial = Serial::new(pulse.clone(), Vec::new());
-    let bench = Workbench::new().port(0x3f8..0x400, serial).line(4, &pulse);
+    let irq = Pin::default();
+    let serial = Serial::new(irq.clone(), Vec::new());
+    let bench = Workbench::new().port(0x3f8..0x400, serial).line(4, &irq);
     let mut machine = InProcess::session(bench);
     machine.outb(0x3ff, 0x77).expect("queued");
     assert_eq!(machine.inb(0x3ff).expect("answers"), 0x77);

@@ -1,6 +1,7 @@
 //! Registers: what they begin as, and what software can't change.
 
 use super::*;
+use testjig::qos::dev::acpi_pci_hotplug::AcpiPciHotplug;
 use testjig::qos::dev::ahci::{Cmd, Ghc, HostReg, PortInterrupt};
 use testjig::qos::pci::header;
 
@@ -242,9 +243,7 @@ fn an_hba_is_hot_plugged(vm: &Vm) {
         let hba = Ahci::new(function);
         assert_eq!(hba.cap().ports() + 1, ports);
         vm.qmp_raw("device_del", json!({"id": "hot"}));
-        // ACPI PCI hot-plug registers: the guest ejects slot 7 of bus 0.
-        vm.outl(0xae10, 0);
-        vm.outl(0xae08, 1 << 7);
+        AcpiPciHotplug::new(vm).eject(7);
         assert!(!pci.device(7).is_present());
         drop(hba);
     }

@@ -1,6 +1,7 @@
 //! Plugging in and out, and going elsewhere.
 
 use testjig::qmp::commands::{DeviceAdd, DeviceDel};
+use testjig::qos::dev::acpi_pci_hotplug::AcpiPciHotplug;
 use testjig::qos::pci::Pci;
 use testjig::qos::virtio::{PciTransport, Virtio};
 use testjig::vm::Object;
@@ -23,10 +24,6 @@ fn plug(vm: &Vm) {
         .prop("addr", format!("{SLOT:02x}.0"));
     vm.qmp(device);
 }
-
-/// Register of the PC's ACPI controller that ejects the devices of the slots whose bits are written (QEMU, docs/specs/acpi_pci_hotplug:
-/// "PCI device eject").
-const EJECT: u16 = 0xae08;
 
 /// [PCI hot-plug] A device that is plugged in is found, and works.
 #[testjig::test(on = Pc, needs(running), launch = with_drive)]
@@ -53,7 +50,7 @@ fn a_disk_is_plugged_out_and_in_again(pc: Pc) {
     disk.write(1, &pattern(BYTES, 0x44));
 
     vm.qmp(DeviceDel::new(VIRTIO_BLK_ID));
-    vm.outl(EJECT, 1 << SLOT);
+    AcpiPciHotplug::new(vm).eject(SLOT);
     vm.wait_event("DEVICE_DELETED", SECOND);
     assert!(!pci.device(SLOT).is_present());
     drop((disk, blk));

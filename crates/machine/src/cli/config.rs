@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 
+use serde_json::{Map, Value};
+
 use super::NOT_HERE;
 use super::channel::Channel;
 use super::drives::{Attached, Drives};
@@ -472,7 +474,25 @@ pub(crate) struct DeviceOptions {
 
 impl DeviceOptions {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut options = Options::parse(text, "driver");
+        Self::of(Options::parse(text, "driver"), text)
+    }
+
+    /// The arguments of the monitor's `device_add`.
+    pub(crate) fn from_json(arguments: &Map<String, Value>) -> Result<Self, String> {
+        let mut options = Options::default();
+        for (key, value) in arguments {
+            let value = match value {
+                Value::String(text) => text.clone(),
+                Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+                Value::Number(number) => number.to_string(),
+                _ => return Err(format!("Parameter '{key}' expects a scalar")),
+            };
+            options.set_default(key, &value);
+        }
+        Self::of(options, "")
+    }
+
+    fn of(mut options: Options, text: &str) -> Result<Self, String> {
         let driver = options
             .take("driver")
             .ok_or("Parameter 'driver' is missing")?;

@@ -38,9 +38,9 @@ impl Drives {
         disk.try_clone().map_err(|error| format!("{node}: {error}"))
     }
 
-    /// All images, by name.
-    pub(crate) fn into_disks(self) -> BTreeMap<String, Disk> {
-        self.disks
+    /// The image of a name itself, for the monitor.
+    pub(crate) fn get(&self, node: &str) -> Option<&Disk> {
+        self.disks.get(node)
     }
 
     pub(super) fn add_fd(&mut self, value: &str) -> Result<(), String> {

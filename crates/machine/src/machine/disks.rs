@@ -1,7 +1,7 @@
 //! Attaching disks, and what firmware is told of them: CMOS, boot order, geometry.
 
 use super::Machine;
-use crate::cli::{Config, DeviceOptions};
+use crate::cli::DeviceOptions;
 use crate::dev::ata::geometry::{self, Chs, Translation};
 use crate::dev::ata::{Drive, DriveOptions};
 use crate::dev::fw_cfg::FwCfg;
@@ -26,11 +26,7 @@ const COMMON: &[&str] = &["drive", "bootindex", "lcyls", "lheads", "lsecs", "ser
 
 impl Machine {
     /// `-device ide-hd`.
-    pub(super) fn plug_ide(
-        &mut self,
-        config: &Config,
-        device: &DeviceOptions,
-    ) -> Result<(), String> {
+    pub(super) fn plug_ide(&mut self, device: &DeviceOptions) -> Result<(), String> {
         const OWN: &[&str] = &[
             "unit",
             "ver",
@@ -54,7 +50,7 @@ impl Machine {
             Some(bus) => return Err(format!("Bus '{bus}' not found")),
         };
         let node = device.get("drive").ok_or("No drive specified")?;
-        let disk = config.drives.disk(node)?;
+        let disk = self.drives.disk(node)?;
         if disk.is_read_only() {
             return Err("Can't use a read-only drive".into());
         }
@@ -102,14 +98,10 @@ impl Machine {
     }
 
     /// `-device floppy`.
-    pub(super) fn plug_floppy(
-        &mut self,
-        config: &Config,
-        device: &DeviceOptions,
-    ) -> Result<(), String> {
+    pub(super) fn plug_floppy(&mut self, device: &DeviceOptions) -> Result<(), String> {
         device.only(&[&["unit", "drive-type"], COMMON].concat())?;
         let disk = match device.get("drive") {
-            Some(node) => Some(config.drives.disk(node)?),
+            Some(node) => Some(self.drives.disk(node)?),
             None => None,
         };
         let kind = Kind::parse(device.get("drive-type").unwrap_or("auto"))?;
@@ -152,7 +144,7 @@ impl Machine {
         let disk = match node {
             None => None,
             Some(node) => {
-                let disk = self.disks.get(node);
+                let disk = self.drives.get(node);
                 let disk =
                     disk.ok_or_else(|| format!("Cannot find device='' nor node-name='{node}'"))?;
                 Some(disk.try_clone().map_err(|error| error.to_string())?)

@@ -11,6 +11,7 @@ use crate::dev::piix4_pm::Piix4Pm;
 
 /// What `-device` takes and the machine is made of.
 pub const DEVICES: &[&str] = &[
+    "acpi-pci-hotplug",
     "floppy",
     "fw_cfg_io",
     "ide-hd",
@@ -214,10 +215,11 @@ impl Manage for Machine {
         if driver.is_some_and(|driver| driver.ends_with("-x86_64-cpu")) {
             return self.plug_cpu();
         }
-        Err(QmpError::generic(format!(
-            "{} can't be plugged in while the machine runs: {NOT_HERE}",
-            driver.unwrap_or_default()
-        )))
+        self.hot_plug(options).map_err(QmpError::generic)
+    }
+
+    fn device_del(&mut self, id: &str) -> Result<(), QmpError> {
+        self.hot_unplug(id)
     }
 
     fn reset(&mut self) {
@@ -283,7 +285,7 @@ impl Manage for Machine {
             .get("size")
             .and_then(Value::as_u64)
             .ok_or_else(|| QmpError::generic("Parameter 'size' is missing"))?;
-        let disk = self.disks.get(node).ok_or_else(|| {
+        let disk = self.drives.get(node).ok_or_else(|| {
             QmpError::generic(format!(
                 "Cannot find device='{node}' nor node-name='{node}'"
             ))

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testjig_server::qmp::Event;
 
-use super::Machine;
+use super::{Machine, hotplug};
 use crate::board::Board;
 use crate::cli::{Channel, Config, DeviceOptions, NOT_HERE};
 use crate::dev;
@@ -48,6 +48,7 @@ impl Machine {
         machine.add(dev::piix3_ide::Piix3Ide::new(), None);
         if config.acpi {
             machine.add(dev::piix4_pm::Piix4Pm::new(), None);
+            machine.add(dev::pci_hotplug::PciHotplug::default(), None);
         }
         machine.add(dev::pic::Registers, None);
         machine.add(dev::ioapic::Window, None);
@@ -65,8 +66,10 @@ impl Machine {
         machine.add(fw_cfg, None);
         machine.cpus = (config.cpus, config.max_cpus);
         machine.strict_boot = config.strict_boot;
+        machine.drives = std::mem::take(&mut config.drives);
+        machine.virtio_globals = std::mem::take(&mut config.virtio_globals);
         let mut devices = std::mem::take(&mut config.devices);
-        for drive in &config.drives.attached {
+        for drive in &machine.drives.attached {
             devices.push(DeviceOptions::of_drive(drive)?);
         }
         for device in &devices {
@@ -75,7 +78,6 @@ impl Machine {
                 .map_err(|error| format!("-device {}: {error}", device.text))?;
         }
         machine.tell_floppies();
-        machine.disks = std::mem::take(&mut config.drives).into_disks();
         // Last: whatever else decodes its addresses hides it.
         machine.add(dev::rom::Rom, None);
         machine.make_boot_order();
@@ -131,17 +133,9 @@ impl Machine {
                 self.add(dev::ivshmem::Ivshmem::new(devfn, size), id);
             }
             "isa-serial" => self.plug_serial(config, device)?,
-            "floppy" => self.plug_floppy(config, device)?,
-            "ide-hd" => self.plug_ide(config, device)?,
-            "virtio-blk-pci"
-            | "virtio-blk-pci-transitional"
-            | "virtio-blk-pci-non-transitional" => self.plug_virtio_blk(config, device)?,
-            "pci-testdev" => {
-                device.only(&["membar"])?;
-                let membar = device.size("membar")?.unwrap_or(0);
-                let devfn = self.slot_for(device)?;
-                self.add(dev::testdev::PciTestdev::new(devfn, membar), id);
-            }
+            "floppy" => self.plug_floppy(device)?,
+            "ide-hd" => self.plug_ide(device)?,
+            driver if hotplug::DEVICES.contains(&driver) => self.plug_pci(device)?,
             "fw_cfg_io" | "fw_cfg_mem" | "fw_cfg" => {
                 return Err("Parameter 'driver' expects a pluggable device type".into());
             }

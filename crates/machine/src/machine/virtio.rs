@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::disks::given_geometry;
-use crate::cli::{Config, DeviceOptions, NOT_HERE};
+use crate::cli::{DeviceOptions, NOT_HERE};
 use crate::dev::ata::geometry;
 use crate::dev::virtio::blk::{Blk, Options};
 use crate::dev::virtio::{Interfaces, VirtioPci};
@@ -39,13 +39,9 @@ const KNOWN: &[&str] = &[
 
 impl Machine {
     /// `-device virtio-blk-pci`, and its forms that have one of the interfaces or both.
-    pub(super) fn plug_virtio_blk(
-        &mut self,
-        config: &Config,
-        device: &DeviceOptions,
-    ) -> Result<(), String> {
+    pub(super) fn plug_virtio_blk(&mut self, device: &DeviceOptions) -> Result<(), String> {
         let mut device = device.clone();
-        for (driver, property, value) in &config.virtio_globals {
+        for (driver, property, value) in &self.virtio_globals {
             if !KNOWN.contains(&property.as_str()) {
                 return Err(format!("global {driver}.{property}: {NOT_HERE}"));
             }
@@ -54,7 +50,7 @@ impl Machine {
         let device = &device;
         device.only(KNOWN)?;
         let node = device.get("drive").ok_or("drive property not set")?;
-        let disk = config.drives.disk(node)?;
+        let disk = self.drives.disk(node)?;
         let flag = |key: &str, default: bool| device.flag(key).map(|it| it.unwrap_or(default));
         let number = |key: &str, default: u64| device.size(key).map(|it| it.unwrap_or(default));
         let block = |key: &str| match number(key, 512)? {

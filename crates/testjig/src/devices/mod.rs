@@ -7,6 +7,7 @@
     reason = "registration places statics in a section of their own; crates that use the macro are not asked"
 )]
 
+mod acpi_pci_hotplug;
 mod ahci;
 mod ata;
 mod fw_cfg;
