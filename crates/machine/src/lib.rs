@@ -23,7 +23,6 @@ mod ram;
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use testjig_server::serve::{Host, Protocol};
@@ -36,13 +35,13 @@ pub use plant::PLANTS;
 /// Whose manner messages are in.
 pub(crate) const NAME: &str = "qemu-system-x86_64";
 
-/// Runs the machine that a command line describes (without the program's name) until it is stopped; what a `main` returns.
-pub fn main(words: impl IntoIterator<Item = String>) -> ExitCode {
+/// Runs the machine that a command line describes (without the program's name) until it is stopped. Returns the exit status.
+pub fn main(words: impl IntoIterator<Item = String>) -> u8 {
     match start(words) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("{NAME}: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    testjig_machine::main(std::env::args().skip(1))
+    testjig_machine::main(std::env::args().skip(1)).into()
 }

@@ -11,8 +11,17 @@ const ARGUMENT: &str = "--testjig-embedded-machine";
 
 /// Is the embedded machine, and returns its exit status, if this process was started as that.
 pub(crate) fn serve() -> Option<ExitCode> {
-    let mut words = std::env::args().skip(1);
-    (words.next()? == ARGUMENT).then(|| testjig_machine::main(words))
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == ARGUMENT) {
+        return Some(main(words).into());
+    }
+    Embedded::is_here(main);
+    None
+}
+
+/// The embedded machine, after the argument that says so.
+fn main(words: Vec<String>) -> u8 {
+    testjig_machine::main(words.into_iter().skip(1))
 }
 
 /// The embedded machine; `instead_of` says what was looked at before, if nobody asked for it, and `plants` which bugs it is to have.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use testjig_qmp::Version;
 
 use crate::Arch;
 use crate::binary::{Capabilities, Origin, Qemu};
+use crate::process::Main;
+
+/// The embedded machine, if this program has it.
+static HERE: OnceLock<Main> = OnceLock::new();
 
 /// What the embedded machine is and has. It is part of this project, so it need not be asked by starting it.
 #[derive(Clone, Debug)]
@@ -31,6 +36,13 @@ pub struct Embedded {
 impl Embedded {
     /// What the machine says, in every complaint, where it lacks what QEMU has. Of a test that fails so nothing is known: it is skipped.
     pub const LACKS: &str = "the embedded machine does not have it";
+
+    /// Has this program be the embedded machine itself, in a process of its own: a fork is made sooner than a program is loaded.
+    ///
+    /// `main` gets the arguments that the program would get, those before QEMU's own among them.
+    pub fn is_here(main: Main) {
+        HERE.get_or_init(|| main);
+    }
 
     /// As what tests are run on.
     pub fn into_qemu(self) -> Qemu {
@@ -64,6 +76,11 @@ impl Qemu {
     /// Whether this is the embedded machine.
     pub fn is_embedded(&self) -> bool {
         self.origin == Origin::Embedded
+    }
+
+    /// What is done in a process of this VMM instead of executing it.
+    pub(crate) fn main(&self) -> Option<Main> {
+        HERE.get().copied().filter(|_| self.is_embedded())
     }
 
     /// What sentences call it: "this QEMU has no device edu".

@@ -71,7 +71,7 @@ pub use launch::{
     LaunchErrorKind, LaunchOptions, Netdev, Object, Portable, PortableDrive, Rtc, RtcBase,
 };
 pub use machine::{MachineType, RamBackend, RamRegion};
-pub use process::{ExitReport, ExitStatus, Process, Spawn};
+pub use process::{ExitReport, ExitStatus, Main, Process, Spawn};
 pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
 pub use recording::{Note, Noted, Recording};

@@ -1,6 +1,8 @@
 //! [`Process`]: a child that can't outlive the test, and how it ended.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -21,6 +23,9 @@ use crate::stderr::Stderr;
 
 /// How long the kernel may take to end a process that was killed. It is not a matter of the process any more.
 const KILL_TIME: Duration = Duration::from_secs(10);
+
+/// What a program does with its arguments, and its exit status.
+pub type Main = fn(Vec<String>) -> u8;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -200,11 +205,25 @@ impl Process {
     ///
     /// # Errors
     /// If there is nothing to execute, or the host declines a process or its descriptors.
-    pub fn spawn(mut command: Command, how: &Spawn<'_>) -> io::Result<Self> {
+    pub fn spawn(command: Command, how: &Spawn<'_>) -> io::Result<Self> {
+        Self::start(command, how, None)
+    }
+
+    /// Starts `command`, or instead of its program a function of this one.
+    ///
+    /// # Errors
+    /// As of [`spawn`](Self::spawn).
+    pub(crate) fn start(
+        mut command: Command,
+        how: &Spawn<'_>,
+        main: Option<Main>,
+    ) -> io::Result<Self> {
         let (stderr, write_end) = Stderr::new()?;
         let inherit: Vec<RawFd> = how.inherit.iter().map(AsRawFd::as_raw_fd).collect();
         let parent = getpid();
         let core = how.core;
+        let words = command.get_args().map(|word| word.to_string_lossy());
+        let mut words: Vec<String> = words.map(Cow::into_owned).collect();
         command
             .stdin(Stdio::null())
             .stdout(write_end.try_clone()?)
@@ -215,9 +234,16 @@ impl Process {
             reason = "between fork and exec there is no safe interface"
         )]
         // SAFETY: `prepare` makes system calls on values that were there before the fork: it does not allocate, lock
-        // or panic. The descriptors stay open until `spawn` has returned, since `how` borrows them.
+        // or panic. The descriptors stay open until `spawn` has returned, since `how` borrows them. `become_main` does allocate, which
+        // the C library allows after a fork, and takes no lock that another thread may hold.
         unsafe {
-            command.pre_exec(move || prepare(&inherit, parent, core));
+            command.pre_exec(move || {
+                prepare(&inherit, parent, core)?;
+                match main {
+                    Some(main) => become_main(main, std::mem::take(&mut words)),
+                    None => Ok(()),
+                }
+            });
         }
         let child = command.spawn()?;
         // The command holds the write end of the pipe: while it lives, stderr has no end.
@@ -314,7 +340,7 @@ impl Process {
         if let Some(status) = self.status() {
             return format!("has ended with {status}");
         }
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
         // The name in the second field may hold anything, parentheses included; the state follows its last one.
         let state = stat.ok().and_then(|stat| {
             let after = stat.rfind(')')? + 1;
@@ -360,6 +386,37 @@ fn prepare(inherit: &[RawFd], parent: Pid, core: bool) -> io::Result<()> {
         rustix::io::fcntl_setfd(fd, FdFlags::empty())?;
     }
     Ok(())
+}
+
+/// In the child: is a function of this program instead of another program, with the descriptors that the other would have.
+fn become_main(main: Main, words: Vec<String>) -> io::Result<()> {
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open {
+        #[expect(unsafe_code, reason = "nothing here owns what the parent had open")]
+        // SAFETY: nothing that is still to run in this process uses a descriptor that is closed on exec; one that is closed already, as
+        // the directory's is, has no flags.
+        unsafe {
+            let flags = rustix::io::fcntl_getfd(BorrowedFd::borrow_raw(fd));
+            if flags.is_ok_and(|flags| flags.contains(FdFlags::CLOEXEC)) {
+                rustix::io::close(fd);
+            }
+        }
+    }
+    // A panic aborts: the standard library sees to that between fork and exec.
+    let status = main(words);
+    #[expect(
+        unsafe_code,
+        reason = "what the parent would do at its exit is not to be done"
+    )]
+    // SAFETY: the C library's function of this type, which does not return.
+    unsafe {
+        unsafe extern "C" {
+            fn _exit(status: i32) -> !;
+        }
+        _exit(status.into())
+    }
 }
 
 /// Waits until `fd` is readable; `false` if the deadline passed first.
@@ -499,6 +556,52 @@ mod tests {
         assert!(!report.is_clean());
     }
 
+    /// Started instead of a program: a panic, or which of descriptors it has and what became of its arguments.
+    fn in_place(words: &[String]) -> Process {
+        fn main(words: Vec<String>) -> u8 {
+            assert_ne!(words[0], "panic", "as told");
+            let there = |fd: &&String| fs::exists(format!("/proc/self/fd/{fd}")).unwrap();
+            let text = format!("{:?}", words.iter().filter(there).collect::<Vec<_>>());
+            // Not by way of the standard library, which keeps what tests print.
+            rustix::io::write(rustix::stdio::stderr(), text.as_bytes()).unwrap();
+            words.len() as u8
+        }
+        let mut command = Command::new("/no/such/program");
+        command.args(words);
+        let file = fs::File::open("/dev/null").expect("/dev/null");
+        let mut inherit = Vec::new();
+        if let [fd, ..] = words {
+            let fd = fd.parse().unwrap_or(300);
+            inherit.push(fcntl_dupfd_cloexec(&file, fd).expect("a descriptor"));
+        }
+        let how = Spawn {
+            inherit: &inherit,
+            core: false,
+        };
+        Process::start(command, &how, Some(main)).expect("a fork")
+    }
+
+    #[test]
+    fn a_function_is_a_process_with_the_descriptors_of_a_program() {
+        let file = fs::File::open("/dev/null").expect("/dev/null");
+        let withheld = fcntl_dupfd_cloexec(&file, 400).expect("a descriptor");
+        let withheld = withheld.as_raw_fd().to_string();
+        let mut process = in_place(&["310".to_owned(), withheld, "1".to_owned()]);
+        assert_eq!(process.wait(soon()), Some(ExitStatus::Exited(3)));
+        assert_eq!(process.stderr(), "[\"310\", \"1\"]");
+        assert_ne!(process.pid(), std::process::id());
+    }
+
+    #[test]
+    fn a_panic_of_a_function_aborts_its_process() {
+        let mut process = in_place(&["panic".to_owned()]);
+        let expected = ExitStatus::Signal {
+            signal: 6,
+            core: false,
+        };
+        assert_eq!(process.wait(soon()), Some(expected));
+    }
+
     #[test]
     fn its_group_goes_with_it() {
         let mut process = sh("sleep 1000 & echo $!; kill -KILL $$", &[]);
@@ -509,7 +612,7 @@ mod tests {
         // Init reaps it in its own time; until then it is a zombie.
         let deadline = soon();
         loop {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", orphan.as_raw_nonzero()));
+            let stat = fs::read_to_string(format!("/proc/{}/stat", orphan.as_raw_nonzero()));
             match stat {
                 Err(_) => break,
                 Ok(stat) if stat.contains(") Z ") => break,

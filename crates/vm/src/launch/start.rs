@@ -109,8 +109,8 @@ impl Qemu {
             inherit: &made.inherit,
             core: options.core,
         };
-        let mut process =
-            Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
+        let mut process = Process::start(command, &how, self.main())
+            .map_err(|error| attempt.not_executed(error))?;
         // The child has them now. Kept open here, its end of the sockets would outlive it.
         made.inherit.clear();
 
