@@ -13,15 +13,15 @@ const ARGUMENT: &str = "--testjig-embedded-machine";
 pub(crate) fn serve() -> Option<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == ARGUMENT) {
-        return Some(main(words).into());
+        return Some(main(&words).into());
     }
     Embedded::is_here(main);
     None
 }
 
 /// The embedded machine, after the argument that says so.
-fn main(words: Vec<String>) -> u8 {
-    testjig_machine::main(words.into_iter().skip(1))
+fn main(words: &[String]) -> u8 {
+    testjig_machine::main(words.iter().skip(1).cloned())
 }
 
 /// The embedded machine; `instead_of` says what was looked at before, if nobody asked for it, and `plants` which bugs it is to have.

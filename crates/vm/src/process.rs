@@ -25,7 +25,7 @@ use crate::stderr::Stderr;
 const KILL_TIME: Duration = Duration::from_secs(10);
 
 /// What a program does with its arguments, and its exit status.
-pub type Main = fn(Vec<String>) -> u8;
+pub type Main = fn(&[String]) -> u8;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -223,7 +223,7 @@ impl Process {
         let parent = getpid();
         let core = how.core;
         let words = command.get_args().map(|word| word.to_string_lossy());
-        let mut words: Vec<String> = words.map(Cow::into_owned).collect();
+        let words: Vec<String> = words.map(Cow::into_owned).collect();
         command
             .stdin(Stdio::null())
             .stdout(write_end.try_clone()?)
@@ -240,7 +240,7 @@ impl Process {
             command.pre_exec(move || {
                 prepare(&inherit, parent, core)?;
                 match main {
-                    Some(main) => become_main(main, std::mem::take(&mut words)),
+                    Some(main) => become_main(main, &words),
                     None => Ok(()),
                 }
             });
@@ -389,7 +389,7 @@ fn prepare(inherit: &[RawFd], parent: Pid, core: bool) -> io::Result<()> {
 }
 
 /// In the child: is a function of this program instead of another program, with the descriptors that the other would have.
-fn become_main(main: Main, words: Vec<String>) -> io::Result<()> {
+fn become_main(main: Main, words: &[String]) -> io::Result<()> {
     let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
@@ -509,7 +509,7 @@ mod tests {
 
     #[test]
     fn the_child_has_what_it_was_given_and_not_what_it_was_not() {
-        let file = std::fs::File::open("/dev/null").expect("/dev/null");
+        let file = fs::File::open("/dev/null").expect("/dev/null");
         let given = fcntl_dupfd_cloexec(&file, 200).expect("a descriptor");
         let withheld = fcntl_dupfd_cloexec(&file, 200).expect("a descriptor");
         let expected = format!("{} given", given.as_raw_fd());
@@ -558,7 +558,7 @@ mod tests {
 
     /// Started instead of a program: a panic, or which of descriptors it has and what became of its arguments.
     fn in_place(words: &[String]) -> Process {
-        fn main(words: Vec<String>) -> u8 {
+        fn main(words: &[String]) -> u8 {
             assert_ne!(words[0], "panic", "as told");
             let there = |fd: &&String| fs::exists(format!("/proc/self/fd/{fd}")).unwrap();
             let text = format!("{:?}", words.iter().filter(there).collect::<Vec<_>>());
