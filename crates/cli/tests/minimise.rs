@@ -42,13 +42,18 @@ fn noise(count: usize, seed: u32, text: &mut String) {
 
 /// A session in which these operations are far apart.
 fn session(operations: &[&str], path: &Path) {
-    let mut text = String::from("qtr 1\ntitle: noise\narch: x86_64\nmachine: pc\nmemory: 64M\n\n");
+    noisy("machine: pc\nmemory: 64M\n", operations, 60, path);
+}
+
+/// A session for x86_64 with so much noise before, between and behind the operations.
+fn noisy(header: &str, operations: &[&str], each: usize, path: &Path) {
+    let mut text = format!("qtr 1\ntitle: noise\narch: x86_64\n{header}\n");
     for (index, operation) in operations.iter().enumerate() {
-        noise(60, index as u32 + 1, &mut text);
+        noise(each, index as u32 + 1, &mut text);
         text.push_str(operation);
         text.push('\n');
     }
-    noise(60, 99, &mut text);
+    noise(each, 99, &mut text);
     fs::write(path, text).unwrap();
 }
 
@@ -173,6 +178,101 @@ fn what_had_no_time_is_taken_up_again() {
             .operations(),
         1
     );
+}
+
+/// A bug, and a session of a thousand operations of which few set it off.
+struct Hidden {
+    /// What has it: words for `jig`.
+    on: &'static [&'static str],
+    header: &'static str,
+    operations: &'static [&'static str],
+    signature: &'static str,
+}
+
+/// On the machine of the project's own.
+const EMBEDDED: [Hidden; 2] = [
+    Hidden {
+        on: &["--vmm", "embedded", "--plant", "wrong-bit"],
+        header: "machine: pc\n",
+        operations: &["outb 0x70 0x41", "outb 0x71 0xff", "inb 0x71 -> 0xff"],
+        signature: "replied differently",
+    },
+    // fw_cfg: the first three bytes of its signature by DMA; the byte behind them stays what it was.
+    Hidden {
+        on: &["--vmm", "embedded", "--plant", "dma-off-by-one"],
+        header: "machine: pc\n",
+        operations: &[
+            "write 0x100000 0x10 0x0000000a000000030000000000110000",
+            "outl 0x518 0x1000",
+            "readb 0x110003 -> 0x0",
+        ],
+        signature: "replied differently",
+    },
+];
+
+/// On QEMUs that are packaged.
+const PACKAGED: [Hidden; 2] = [
+    // AMD IOMMU: a command buffer of a reserved length.
+    Hidden {
+        on: &["--suite", "sid"],
+        header: "machine: q35\nargs: -device amd-iommu\n",
+        operations: &[
+            "writeq 0xfed80008 0x100000100000000",
+            "writew 0xfed80018 0x1005",
+            "writew 0xfed82008 0x10",
+        ],
+        signature: "signal 8",
+    },
+    // AHCI: a command that transfers, without buffers. Base address, decoding, start, header, FIS, issue.
+    Hidden {
+        on: &["--suite", "bookworm-backports"],
+        header: "machine: pc\nargs: -device ich9-ahci,id=ahci,addr=04.0 -device ide-hd,bus=ahci.0,drive=null0\n\
+            args: -blockdev driver=null-co,read-zeroes=on,node-name=null0\n",
+        operations: &[
+            "outl 0xcf8 0x80002024",
+            "outl 0xcfc 0xe0000000",
+            "outl 0xcf8 0x80002004",
+            "outw 0xcfc 0x7",
+            "writel 0xe0000118 0x11",
+            "writel 0x8 0x20000",
+            "writel 0x20000 0x258027",
+            "writel 0xe0000138 0x1",
+        ],
+        signature: "ide_dma_cb",
+    },
+];
+
+/// What is left of a thousand operations is what the bug needs; machines are started, none forked.
+fn is_found(hidden: &Hidden) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("noisy.qtr");
+    let each = (1000 - hidden.operations.len()).div_ceil(hidden.operations.len() + 1);
+    noisy(hidden.header, hidden.operations, each, &file);
+    let words = [&["minimise", "--no-forks", "--budget", "120"], hidden.on].concat();
+    let output = jig(&[&words[..], &[file.to_str().unwrap()]].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains(hidden.signature) && said.contains("confirmed 20 of 20 times"),
+        "{said}"
+    );
+    let trace = Trace::read(&file.with_extension("min.qtr")).unwrap();
+    println!("{said}\n{trace}");
+    let (least, left) = (hidden.operations.len(), trace.operations());
+    assert!(left <= least + 2, "{left} operations: {trace}");
+}
+
+#[test]
+fn a_planted_bug_is_found_among_a_thousand_operations() {
+    EMBEDDED.iter().for_each(is_found);
+}
+
+/// What it took is printed.
+#[test]
+#[ignore = "fetches two QEMUs"]
+fn a_packaged_bug_is_found_among_a_thousand_operations() {
+    PACKAGED.iter().for_each(is_found);
 }
 
 /// What a verdict is to the minimiser.

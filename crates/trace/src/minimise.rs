@@ -7,7 +7,9 @@
 
 mod candidates;
 mod probes;
+mod search;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use crate::session::{Action, Step, Trace};
 
 use candidates::Pass;
 use probes::Probes;
+use search::Search;
 
 /// How to minimise.
 #[derive(Clone, Debug)]
@@ -173,6 +176,7 @@ impl Minimise {
                 _ => &Pass::ALL,
             },
             history: vec![trace.clone()],
+            failed: HashSet::new(),
             tried: 0,
             begin,
             end: begin + self.budget,
@@ -295,146 +299,4 @@ fn bytes(trace: &Trace) -> usize {
             _ => None,
         })
         .sum()
-}
-
-/// A search under way.
-struct Search<'a, 'w> {
-    probes: Probes,
-    best: Trace,
-    passes: &'static [Pass],
-    /// The best ones in their order.
-    history: Vec<Trace>,
-    tried: u64,
-    begin: Instant,
-    end: Instant,
-    stop: &'a AtomicBool,
-    watch: &'w mut dyn FnMut(&Progress<'_>),
-}
-
-impl Search<'_, '_> {
-    fn is_over(&self) -> Option<Stopped> {
-        if self.stop.load(Ordering::Relaxed) {
-            Some(Stopped::Interrupted)
-        } else if Instant::now() >= self.end {
-            Some(Stopped::Budget)
-        } else {
-            None
-        }
-    }
-
-    /// Tries candidates side by side; the first of them that shows the bug becomes the best. Its index, if there is one.
-    fn attempt(
-        &mut self,
-        phase: &'static str,
-        candidates: Vec<Trace>,
-    ) -> Result<Option<usize>, MinimiseError> {
-        self.tried += candidates.len() as u64;
-        let found = self.probes.first(&candidates)?;
-        if let Some(index) = found {
-            let mut candidates = candidates;
-            self.best = candidates.swap_remove(index);
-            self.history.push(self.best.clone());
-        }
-        (self.watch)(&Progress {
-            phase,
-            probes: self.tried,
-            elapsed: self.begin.elapsed(),
-            best: &self.best,
-            is_better: found.is_some(),
-        });
-        Ok(found)
-    }
-
-    /// Nothing after the operation that was not answered is needed, most of the time.
-    fn cut_after(&mut self, outcome: &Outcome) -> Result<(), MinimiseError> {
-        let mut lengths = Vec::new();
-        for more in [1, 8, 64] {
-            let length = outcome.answered as usize + more;
-            if length < self.best.steps.len() {
-                lengths.push(length);
-            }
-        }
-        let candidates = lengths.iter().map(|&length| {
-            let mut candidate = self.best.clone();
-            candidate.steps.truncate(length);
-            candidate
-        });
-        let candidates: Vec<Trace> = candidates.collect();
-        self.attempt("operations", candidates)?;
-        Ok(())
-    }
-
-    /// All passes, until none makes anything smaller.
-    fn all(&mut self) -> Result<Stopped, MinimiseError> {
-        loop {
-            let before = self.history.len();
-            if let Some(stopped) = self.operations()? {
-                return Ok(stopped);
-            }
-            for &pass in self.passes {
-                if let Some(stopped) = self.pass(pass)? {
-                    return Ok(stopped);
-                }
-            }
-            if self.history.len() == before {
-                return Ok(Stopped::Minimal);
-            }
-        }
-    }
-
-    /// Leaves operations out, in ever smaller runs.
-    fn operations(&mut self) -> Result<Option<Stopped>, MinimiseError> {
-        let mut run = self.best.steps.len().div_ceil(2).max(1);
-        loop {
-            let mut at = 0;
-            let mut is_shorter = false;
-            while at < self.best.steps.len() {
-                if let Some(stopped) = self.is_over() {
-                    return Ok(Some(stopped));
-                }
-                let count = self.best.steps.len();
-                let starts: Vec<usize> =
-                    (at..count).step_by(run).take(self.probes.jobs()).collect();
-                let candidates = starts.iter().map(|&start| {
-                    let mut candidate = self.best.clone();
-                    candidate.steps.drain(start..count.min(start + run));
-                    candidate
-                });
-                let candidates: Vec<Trace> = candidates.collect();
-                match self.attempt("operations", candidates)? {
-                    Some(index) => {
-                        is_shorter = true;
-                        at = starts[index];
-                    }
-                    None => at += run * starts.len(),
-                }
-            }
-            if run == 1 && !is_shorter {
-                return Ok(None);
-            }
-            if !is_shorter || run > self.best.steps.len() {
-                run = (run / 2).max(1);
-            }
-        }
-    }
-
-    /// One kind of simplification, at every place, as often as it helps.
-    fn pass(&mut self, pass: Pass) -> Result<Option<Stopped>, MinimiseError> {
-        let mut at = 0;
-        loop {
-            let candidates: Vec<Trace> = pass.candidates(&self.best, at, self.probes.jobs());
-            if candidates.is_empty() {
-                return Ok(None);
-            }
-            if let Some(stopped) = self.is_over() {
-                return Ok(Some(stopped));
-            }
-            let count = candidates.len();
-            match self.attempt(pass.name(), candidates)? {
-                // What stands at this place now is another candidate.
-                Some(index) => at += index,
-                None => at += count,
-            }
-        }
-    }
 }

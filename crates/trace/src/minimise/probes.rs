@@ -71,30 +71,31 @@ impl Probes {
         self.threads.len()
     }
 
-    /// Tries all candidates; the index of the first that shows the bug.
-    pub(super) fn first(&self, candidates: &[Trace]) -> Result<Option<usize>, ReplayError> {
+    /// Tries all candidates; which of them show the bug.
+    pub(super) fn shown<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a Trace>,
+    ) -> Result<Vec<bool>, ReplayError> {
+        let mut results = Vec::new();
         let Some(requests) = &self.requests else {
-            return Ok(None);
+            return Ok(results);
         };
         let mut sent = 0;
-        for (index, candidate) in candidates.iter().enumerate() {
+        for (index, candidate) in candidates.enumerate() {
             sent += usize::from(requests.send((index, candidate.clone())).is_ok());
+            results.push(false);
         }
-        let mut found: Option<usize> = None;
         let mut failed = None;
         for _ in 0..sent {
             match self.answers.recv() {
-                Ok((index, Ok(true))) => {
-                    found = Some(found.map_or(index, |other| other.min(index)));
-                }
-                Ok((_, Ok(false))) => {}
+                Ok((index, Ok(shows))) => results[index] = shows,
                 Ok((_, Err(error))) => failed = Some(error),
                 Err(_) => break,
             }
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok(found),
+            None => Ok(results),
         }
     }
 }
