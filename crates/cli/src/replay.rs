@@ -66,7 +66,7 @@ impl On {
             plants: self.plant.clone(),
         };
         // A named binary is of one architecture; a file of another is skipped.
-        let archs = match find::named_arch(&wish) {
+        let archs = match archs.first().and_then(|_| find::named_arch(&wish)) {
             Some(arch) => BTreeSet::from([arch]),
             None => archs,
         };
@@ -181,7 +181,11 @@ impl Arguments {
         if !self.table.is_empty() {
             return table::run(&traces, &self.table, &self.on);
         }
-        let archs = traces.iter().map(|(_, trace)| trace.header.arch).collect();
+        // For a file that is refused no QEMU is looked for, let alone started.
+        let allowed = traces
+            .iter()
+            .filter(|(_, trace)| self.refused(trace).is_none());
+        let archs = allowed.map(|(_, trace)| trace.header.arch).collect();
         let qemus = self.on.qemus(archs);
         for qemu in qemus.iter() {
             eprintln!("{}", qemu.summary());
@@ -196,34 +200,49 @@ impl Arguments {
                 let (done, next) = (done.clone(), &next);
                 let (traces, qemus, this) = (&traces, &qemus, &self);
                 scope.spawn(move || {
-                    while let Some((path, trace)) = traces.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        if done.send((path, this.one(path, trace, qemus))).is_err() {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((path, trace)) = traces.get(at) else {
+                            return;
+                        };
+                        if done.send((at, this.one(path, trace, qemus))).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(done);
-            // In the order of the files, whatever order they end in.
+            // In the order of the files, whatever order they end in; a file may be named more than once.
             let mut waiting = BTreeMap::new();
-            let mut order = traces.iter();
-            let mut expected = order.next();
-            for (path, result) in results {
-                waiting.insert(path, result);
-                while let Some((kind, text)) = expected.and_then(|(path, _)| waiting.remove(path)) {
+            let mut expected = 0;
+            for (at, result) in results {
+                waiting.insert(at, result);
+                while let Some((kind, text)) = waiting.remove(&expected) {
                     print!("{text}");
                     *tally.of(kind) += 1;
-                    expected = order.next();
+                    expected += 1;
                 }
             }
         });
         tally.status()
     }
 
+    /// Why a file is not replayed, if what it asks for needs trust.
+    fn refused(&self, trace: &Trace) -> Option<ReplayError> {
+        let refusals = if self.on.trust {
+            Vec::new()
+        } else {
+            trace.refusals()
+        };
+        (!refusals.is_empty()).then_some(ReplayError::Refused(refusals))
+    }
+
     /// Replays one session: what became of it, and what is to be said.
     fn one(&self, path: &Path, trace: &Trace, qemus: &Qemus) -> (Kind, String) {
         let name = path.display();
+        if let Some(error) = self.refused(trace) {
+            return (Kind::Refused, format!("REFUSED {name}: {error}\n"));
+        }
         let arch = trace.header.arch;
         let qemu = match qemus.get(arch) {
             Ok(qemu) => qemu,
@@ -244,9 +263,6 @@ impl Arguments {
                 let mut text = format!("{word} {name}: {}\n", outcome.verdict);
                 self.more(trace, &outcome, kind == Kind::Bad, &mut text);
                 (kind, text)
-            }
-            Err(error @ ReplayError::Refused(_)) => {
-                (Kind::Refused, format!("REFUSED {name}: {error}\n"))
             }
             Err(error) => (Kind::Bad, format!("ERROR {name}: {error}\n")),
         }

@@ -1,6 +1,8 @@
 //! `jig replay` on machines whose bugs are known, and on files that no machine should see.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -123,10 +125,11 @@ fn a_foreign_file_is_refused_and_nothing_is_run() {
         let mark = scene.0.path().join("mark");
         let header = header.replace("MARK", mark.to_str().unwrap());
         // What would be started leaves a trace.
-        let qemu = scene.0.path().join("qemu");
+        let qemu = scene.0.path().join("qemu-system-x86_64");
         fs::write(&qemu, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
         let output = jig(
-            &["replay", "--vmm", "embedded"],
+            &["replay", "--qemu", qemu.to_str().unwrap()],
             &scene.file(&header, "inb 0x71\n"),
         );
         let text = String::from_utf8_lossy(&output.stdout);
@@ -155,4 +158,38 @@ fn a_file_that_is_none_is_told_with_its_place() {
         Path::new("/nonexistent.qtr"),
     );
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// With the addresses of each process others. A division by zero, a place without a message, a call of what is no function.
+#[test]
+#[ignore = "fetches three QEMUs of two architectures"]
+fn a_crash_has_the_same_signature_in_a_hundred_runs_and_another_crash_another() {
+    let mut all = BTreeSet::new();
+    for (suite, name) in [
+        ("sid", "amd-iommu-command-buffer-length"),
+        ("sid", "allwinner-r40-dram-write"),
+        ("bookworm-backports", "exynos4210-combiner-offset"),
+        ("bookworm", "bcm2835-thermal-halfword"),
+    ] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../../regressions/{name}.qtr"))
+            .canonicalize()
+            .unwrap();
+        let file = file.to_str().unwrap();
+        let words = [&["replay", "--suite", suite][..], &[file; 99]].concat();
+        let output = jig(&words, Path::new(file));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let signatures: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("FAIL"))
+            .filter_map(|line| line.split_once(": crashed("))
+            .map(|(_, signature)| signature)
+            .collect();
+        assert_eq!(signatures.len(), 100, "{name}: {text}");
+        let different: BTreeSet<&str> = signatures.into_iter().collect();
+        assert_eq!(different.len(), 1, "{name}: {different:?}");
+        println!("{name} on {suite}, 100 times: {different:?}");
+        all.extend(different.into_iter().map(str::to_owned));
+    }
+    assert_eq!(all.len(), 4, "{all:?}");
 }
