@@ -205,8 +205,10 @@ pub enum Detect {
 /// Whether the file was seen to find its bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Red {
-    /// There.
+    /// On this QEMU, as it is packaged.
     Shown(String),
+    /// On this QEMU, built with what mends the bug taken out of its source: what, and what came of it.
+    Undone(String),
     /// It never was.
     NotDemonstrated,
 }

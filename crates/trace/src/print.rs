@@ -146,6 +146,9 @@ impl fmt::Display for Header {
         match &self.red {
             None => {}
             Some(Red::Shown(place)) => writeln!(f, "red: shown on {}", Plain(place))?,
+            Some(Red::Undone(place)) => {
+                writeln!(f, "red: shown with the fix undone, {}", Plain(place))?;
+            }
             Some(Red::NotDemonstrated) => writeln!(f, "red: not demonstrated")?,
         }
         all(f, "note", &self.notes)

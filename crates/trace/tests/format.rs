@@ -179,7 +179,7 @@ fn header() -> impl Strategy<Value = Header> {
         prop::collection::vec(requirement, 0..3),
         expect,
         any::<bool>(),
-        prop::option::of(prop::option::of(text)),
+        prop::option::of(prop::option::of((any::<bool>(), text))),
     );
     (first, second).prop_map(
         |(
@@ -203,7 +203,11 @@ fn header() -> impl Strategy<Value = Header> {
             expect,
             says: texts.clone(),
             detect: if is_asan { Detect::Asan } else { Detect::Stock },
-            red: red.map(|place| place.map_or(Red::NotDemonstrated, Red::Shown)),
+            red: red.map(|shown| match shown {
+                None => Red::NotDemonstrated,
+                Some((true, place)) => Red::Shown(place),
+                Some((false, what)) => Red::Undone(what),
+            }),
             notes: texts,
         },
     )

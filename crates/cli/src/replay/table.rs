@@ -60,6 +60,7 @@ pub(super) fn run(traces: &[(PathBuf, Trace)], suites: &[Suite], on: &On) -> Exi
             .map_or_else(|| "–".to_owned(), |version| version.to_string());
         let red = match &header.red {
             Some(Red::Shown(_)) => "yes",
+            Some(Red::Undone(_)) => "with the fix undone",
             _ => "no",
         };
         let name = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -182,10 +182,18 @@ fn detect(value: &str) -> Result<Detect, String> {
 }
 
 fn red(value: &str) -> Result<Red, String> {
-    match value.strip_prefix("shown on ") {
-        Some(place) => Ok(Red::Shown(place.trim().to_owned())),
-        None if value == "not demonstrated" => Ok(Red::NotDemonstrated),
-        None => Err("`red: shown on …` or `red: not demonstrated`".into()),
+    let text = |rest: &str| rest.trim().to_owned();
+    if let Some(place) = value.strip_prefix("shown on ") {
+        Ok(Red::Shown(text(place)))
+    } else if let Some(place) = value.strip_prefix("shown with the fix undone, ") {
+        Ok(Red::Undone(text(place)))
+    } else if value == "not demonstrated" {
+        Ok(Red::NotDemonstrated)
+    } else {
+        Err(
+            "`red: shown on …`, `red: shown with the fix undone, …` or `red: not demonstrated`"
+                .into(),
+        )
     }
 }
 
