@@ -44,6 +44,7 @@ const OPTIONS: &[(&str, Takes)] = &[
     ("-smp", Takes::Properties),
     ("-numa", Takes::Properties),
     ("-rtc", Takes::Properties),
+    ("-seed", Takes::Properties),
     ("-boot", Takes::Properties),
     ("-fw_cfg", Takes::Properties),
     ("-icount", Takes::Properties),
