@@ -27,12 +27,28 @@ fn names(record: &Path) -> Vec<String> {
         .collect()
 }
 
+fn make_equally_long(record: &Path) {
+    let lines = std::fs::read_to_string(record).expect("the record is there");
+    let events = lines.lines().map(|line| {
+        let mut event: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        if event["event"] == "case" {
+            event["seconds"] = 0.01.into();
+            event["launch_seconds"] = 0.004.into();
+        }
+        format!("{event}\n")
+    });
+    let events: String = events.collect();
+    std::fs::write(record, events).expect("the record is written");
+}
+
 #[test]
 fn the_parts_of_a_run_are_disjoint_and_merge_into_the_whole() {
     let directory = tempfile::tempdir().unwrap();
     let whole = directory.path().join("whole.jsonl");
     let run = jig(&["run", CASES, "--json", text(&whole)]);
     assert!(run.status.success(), "{run:?}");
+    // Parts are made for equal times, and on a busy host one case may have taken as long as ten.
+    make_equally_long(&whole);
 
     let parts = ["1/3", "2/3", "3/3"].map(|partition| {
         let part = directory
