@@ -82,6 +82,77 @@ fn assert_reads(engine: &Engine, vm: &Vm) {
     assert_eq!(buffer.to_vec(), data);
 }
 
+/// Where the medium is bad.
+const BAD: u32 = 100;
+
+/// A command that the medium fails once: those with data at [`BAD`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    Read,
+    QueuedRead,
+    Write,
+    QueuedWrite,
+    Flush,
+}
+
+impl Failing {
+    const ALL: [Self; 5] = [
+        Self::Read,
+        Self::QueuedRead,
+        Self::Write,
+        Self::QueuedWrite,
+        Self::Flush,
+    ];
+
+    /// The kind of request that fails.
+    fn iotype(self) -> &'static str {
+        match self {
+            Self::Read | Self::QueuedRead => "read",
+            Self::Write | Self::QueuedWrite => "write",
+            Self::Flush => "flush",
+        }
+    }
+
+    /// Issues it in slot 0, with one sector of data in `buffer`. Before a flush there is something to flush.
+    #[track_caller]
+    fn issue(self, engine: &Engine, buffer: &GuestBuf) {
+        let queued = |command| {
+            let task = Taskfile::new(command).at(Address::Lba48(BAD.into()));
+            task.features(1)
+        };
+        let write = |lba| {
+            let task = Taskfile::new(Command::WRITE_DMA).at(Address::Lba28(lba));
+            Request::new(&task.count(1), &[whole(buffer)]).to_device()
+        };
+        let request = match self {
+            Self::Read => Request::new(&read(BAD.into(), 1), &[whole(buffer)]),
+            Self::QueuedRead => Request::new(&queued(Command::READ_FPDMA_QUEUED), &[whole(buffer)]),
+            Self::Write => write(BAD),
+            Self::QueuedWrite => {
+                Request::new(&queued(Command::WRITE_FPDMA_QUEUED), &[whole(buffer)]).to_device()
+            }
+            Self::Flush => {
+                assert!(engine.execute(&write(0)).is_good());
+                Request::new(&Taskfile::new(Command::FLUSH_CACHE), &[])
+            }
+        };
+        engine.prepare(0, &request);
+        if matches!(self, Self::QueuedRead | Self::QueuedWrite) {
+            engine.port().write(PortReg::Sact, 1);
+        }
+        engine.issue(1);
+    }
+
+    /// What memory and medium hold once it is done, of what they held before.
+    fn moves<'a>(self, memory: &'a [u8], medium: &'a [u8]) -> [&'a [u8]; 2] {
+        match self.iotype() {
+            "read" => [medium, medium],
+            "write" => [memory, memory],
+            _ => [memory, medium],
+        }
+    }
+}
+
 /// Ended with ERR in the device's status, and the interrupt of that.
 #[track_caller]
 fn assert_failed(outcome: &Outcome) {

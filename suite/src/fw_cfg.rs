@@ -35,3 +35,5 @@ mod pc;
 mod slots;
 mod starting;
 mod writable;
+
+pub(crate) use pc::PcFwCfg;

@@ -12,6 +12,7 @@ mod blank;
 mod cmos;
 mod firmware;
 mod overrides;
+mod paths;
 mod refused;
 mod table;
 mod virtio;

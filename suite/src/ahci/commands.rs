@@ -17,8 +17,15 @@ fn the_signature_is_received(hba: Ahci) {
     assert_eq!(engine.port().task_file().0.into_bits(), fis[2]);
 }
 
+fn named(launch: Launch) -> Launch {
+    let device = hd("hd0", 0).prop("serial", "a disk").prop("ver", "1.23");
+    launch
+        .drive(Drive::new("hd0", Image::zeroed(SECTORS * SECTOR as u64)))
+        .device(device)
+}
+
 /// [IDENTIFY DEVICE] by PIO: the data, a PIO setup FIS of 512 bytes, the bytes moved; queueing of 32 commands is told.
-#[testjig::test(on = Ahci, launch = disk)]
+#[testjig::test(on = Ahci, launch = named)]
 fn identify_is_a_pio_transfer(hba: Ahci) {
     let engine = hba.port(0).start();
     let buffer = buffer(&hba, SECTOR);
@@ -32,6 +39,9 @@ fn identify_is_a_pio_transfer(hba: Ahci) {
     assert_eq!(u16::from_le_bytes([fis[16], fis[17]]), 512);
     let identify = Identify::new(&buffer.to_vec());
     assert_eq!(identify.lba48_sectors(), SECTORS);
+    assert_eq!(identify.serial(), format!("{:20}", "a disk"));
+    assert_eq!(identify.firmware(), format!("{:8}", "1.23"));
+    assert_eq!(identify.word(5), 512);
     assert_eq!(identify.word(75), 31);
     assert_eq!(identify.word(76), 1 << 8);
 }
@@ -67,10 +77,16 @@ impl Way {
         }
     }
 
-    fn task(self, command: Command, lba: u32, count: u16) -> Taskfile {
-        let address = match self {
-            Self::DmaExt | Self::PioExt => Address::Lba48(lba.into()),
-            _ => Address::Lba28(lba),
+    fn has_48_bits(self) -> bool {
+        matches!(self, Self::DmaExt | Self::PioExt)
+    }
+
+    /// A count of 0 is the most that the command can count.
+    fn task(self, command: Command, lba: u64, count: u16) -> Taskfile {
+        let address = if self.has_48_bits() {
+            Address::Lba48(lba)
+        } else {
+            Address::Lba28(lba as u32)
         };
         Taskfile::new(command).at(address).count(count)
     }
@@ -107,6 +123,61 @@ fn a_write_reaches_the_medium(hba: Ahci, vm: &Vm, way: Way) {
     assert_eq!(vm.disk("hd0").sector(0x1_0001 + 19), [0; SECTOR]);
 }
 
+/// More sectors than 28 bits count.
+const LARGE: u64 = 0x1234_5678;
+
+/// A disk of so many, all of them holes.
+fn large(launch: Launch) -> Launch {
+    launch
+        .drive(Drive::new("hd0", Image::zeroed(LARGE * SECTOR as u64)))
+        .device(hd("hd0", 0))
+}
+
+/// Places on a disk, of the first sector of several.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    Second,
+    /// So that the last one is the last that the command reaches.
+    Last,
+}
+
+/// Whatever their number, and wherever they are, sectors are written and read back; of 512, a 28-bit command does
+/// 256.
+#[testjig::test(on = Ahci, launch = large, vary(
+    way = [Way::Dma, Way::DmaExt, Way::Pio, Way::PioExt],
+    sectors = [1, 8, 16, 512],
+    place = [Place::First, Place::Second, Place::Last]
+))]
+fn any_number_anywhere_reads_back(hba: Ahci, vm: &Vm, way: Way, sectors: u16, place: Place) {
+    let (reach, sectors, count) = if way.has_48_bits() {
+        (LARGE, sectors, sectors)
+    } else {
+        (1 << 28, sectors.min(256), sectors % 256)
+    };
+    let lba = match place {
+        Place::First => 0,
+        Place::Second => 1,
+        Place::Last => reach - u64::from(sectors),
+    };
+    let data = pattern(9, usize::from(sectors) * SECTOR);
+    let engine = hba.port(0).start();
+    let buffer = buffer(&hba, data.len());
+    buffer.write(0, &data);
+    let write = Request::new(&way.task(way.write(), lba, count), &[whole(&buffer)]);
+    let outcome = engine.execute(&write.to_device());
+    assert!(outcome.is_good(), "{outcome:?}");
+    let mut written = vec![0; data.len()];
+    vm.disk("hd0").read(lba * SECTOR as u64, &mut written);
+    assert_eq!(written, data);
+
+    buffer.fill(0);
+    let read = Request::new(&way.task(way.read(), lba, count), &[whole(&buffer)]);
+    let outcome = engine.execute(&read);
+    assert!(outcome.is_good(), "{outcome:?}");
+    assert_eq!(buffer.to_vec(), data);
+}
+
 /// [§4.2.3.3] A buffer may be in parts of any even length at any even address.
 #[testjig::test(on = Ahci, launch = disk, vary(way = [Way::DmaExt, Way::PioExt]))]
 fn parts_are_filled_in_order(hba: Ahci, vm: &Vm, way: Way) {
@@ -138,6 +209,12 @@ fn tables_may_be_long_and_descriptors_large(hba: Ahci, vm: &Vm) {
         .collect();
     assert!(engine.execute(&Request::new(&read(0, 4), &tiny)).is_good());
     assert_eq!(buffer.to_vec(), data);
+    let write = Way::Dma.task(Command::WRITE_DMA, 100, 4);
+    let write = Request::new(&write, &tiny).to_device();
+    assert!(engine.execute(&write).is_good());
+    let mut written = vec![0; data.len()];
+    vm.disk("hd0").read(100 * SECTOR as u64, &mut written);
+    assert_eq!(written, data);
 
     buffer.fill(0);
     let large = Descriptor::new(buffer.addr(), 4 << 20);
@@ -236,7 +313,9 @@ fn everything_may_be_above_4_gib(hba: Ahci, vm: &Vm) {
 }
 
 /// Commands without data end with a register FIS.
-#[testjig::test(on = Ahci, launch = disk, vary(command = [Command::FLUSH_CACHE_EXT, Command::STANDBY_IMMEDIATE, Command::READ_VERIFY, Command::SEEK]))]
+#[testjig::test(on = Ahci, launch = disk, vary(command = [
+    Command::FLUSH_CACHE, Command::FLUSH_CACHE_EXT, Command::STANDBY_IMMEDIATE, Command::READ_VERIFY, Command::SEEK
+]))]
 fn a_command_without_data_is_executed(hba: Ahci, command: Command) {
     let engine = hba.port(0).start();
     let outcome = engine.execute(&Request::new(

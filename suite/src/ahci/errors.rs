@@ -42,14 +42,18 @@ fn beyond_the_disk_is_an_error(hba: Ahci, vm: &Vm, command: Command) {
     assert_reads(&engine, vm);
 }
 
-/// A disk whose first read of sector 100, or write to it, fails.
-fn bad(launch: Launch, iotype: &str, action: &str) -> Launch {
+/// A disk whose first read of sector [`BAD`], write to it, or flush fails.
+pub(super) fn bad(launch: Launch, iotype: &str, action: &str) -> Launch {
+    let sector = match iotype {
+        "flush" => String::new(),
+        _ => format!("inject-error.0.sector={BAD},"),
+    };
     launch
         .drive(Drive::new("hd0", Image::zeroed(SECTORS * SECTOR as u64)))
         .arg("-blockdev")
         .arg(format!(
             "driver=blkdebug,node-name=bad,image=hd0,inject-error.0.event=none,inject-error.0.iotype={iotype},\
-             inject-error.0.sector=100,inject-error.0.errno=5,inject-error.0.once=on"
+             {sector}inject-error.0.errno=5,inject-error.0.once=on"
         ))
         .device(hd("bad", 0).prop("rerror", action).prop("werror", action))
 }
@@ -92,27 +96,25 @@ fn a_medium_error_of_a_queued_command_keeps_its_tag(hba: Ahci, vm: &Vm) {
 /// [rerror=stop, werror=stop] A command that waits for the user's remedy is done again, queued or not.
 #[testjig::test(
     on = Ahci,
-    launch = |launch| bad(launch, "read", "stop"),
-    vary(queued = [false, true]),
+    launch = |launch| bad(launch, failing.iotype(), "stop"),
+    vary(failing = Failing::ALL),
     needs(running)
 )]
-fn a_stopped_command_is_done_again(hba: Ahci, vm: &Vm, queued: bool) {
-    let data = pattern(13, SECTOR);
-    vm.disk("hd0").write(100 * SECTOR as u64, &data);
+fn a_stopped_command_is_done_again(hba: Ahci, vm: &Vm, failing: Failing) {
+    let [data, medium] = [13, 14].map(|seed| pattern(seed, SECTOR));
+    vm.disk("hd0").set_sector(BAD.into(), &medium);
     let engine = hba.port(0).start();
     let buffer = buffer(&hba, SECTOR);
-    let task = if queued { queued_read(0) } else { read(100, 1) };
-    engine.prepare(0, &Request::new(&task, &[whole(&buffer)]));
-    if queued {
-        engine.port().write(PortReg::Sact, 1);
-    }
-    engine.issue(1);
+    buffer.write(0, &data);
+    failing.issue(&engine, &buffer);
     crate::ide::wait_stopped(vm);
     assert!(!engine.port().interrupts().task_file());
     vm.qmp_raw("cont", json!({}));
     engine.wait(1);
     assert!(engine.outcome(0).is_good());
-    assert_eq!(buffer.to_vec(), data);
+    let [memory, medium] = failing.moves(&data, &medium);
+    assert_eq!(buffer.to_vec(), memory);
+    assert_eq!(vm.disk("hd0").sector(BAD.into())[..], *medium);
 }
 
 /// [§5.4] No descriptors, or too few of them: the command ends with nothing beyond them moved, and the port works on.

@@ -4,32 +4,52 @@ use super::*;
 use testjig::qos::dev::ahci::{Cmd, Ghc, HostReg, PortInterrupt, RegisterFis, received};
 use testjig::qos::dev::ata::{DeviceControl, Error, Signature};
 
-/// [§10.4.3] HBA reset: HR clears itself, interrupts are disabled, ports stand idle; it works on afterwards.
+/// [§10.4.3] HBA reset: HR clears itself, interrupts are disabled, ports stand idle; it works on afterwards, however often.
 #[testjig::test(on = Ahci, launch = disk)]
 fn an_hba_reset_stops_everything(hba: Ahci, vm: &Vm) {
-    let engine = hba.port(0).start();
-    hba.enable_interrupts();
-    engine.port().enable_interrupts(PortInterrupt::ALL);
-    engine.execute(&Request::new(&Taskfile::new(Command(0xff)), &[]));
-    hba.reset();
-    assert_eq!(hba.ghc(), Ghc::new().with_ahci(true));
-    assert_eq!(hba.read(HostReg::Is), 0);
-    let port = hba.port(0);
-    for reg in [
-        PortReg::Is,
-        PortReg::Ie,
-        PortReg::Sctl,
-        PortReg::Serr,
-        PortReg::Sact,
-        PortReg::Ci,
-    ] {
-        assert_eq!(port.read(reg), 0, "{reg:?}");
+    let mut engine = hba.port(0).start();
+    for round in 0..2 {
+        hba.enable_interrupts();
+        engine.port().enable_interrupts(PortInterrupt::ALL);
+        engine.execute(&Request::new(&Taskfile::new(Command(0xff)), &[]));
+        hba.reset();
+        assert_eq!(hba.ghc(), Ghc::new().with_ahci(true));
+        assert_eq!(hba.read(HostReg::Is), 0);
+        let port = hba.port(0);
+        for reg in [
+            PortReg::Is,
+            PortReg::Ie,
+            PortReg::Sctl,
+            PortReg::Serr,
+            PortReg::Sact,
+            PortReg::Ci,
+        ] {
+            assert_eq!(port.read(reg), 0, "{reg:?}");
+        }
+        assert_eq!(
+            port.cmd(),
+            Cmd::new().with_spin_up(true).with_power_on(true)
+        );
+        engine = port.start();
+        assert_reads(&engine, vm);
+        assert_writes(&engine, vm, round);
+        let room = buffer(&hba, SECTOR);
+        let identify = Taskfile::new(Command::IDENTIFY_DEVICE);
+        let outcome = engine.execute(&Request::new(&identify, &[whole(&room)]));
+        assert!(outcome.is_good(), "{outcome:?}");
     }
-    assert_eq!(
-        port.cmd(),
-        Cmd::new().with_spin_up(true).with_power_on(true)
-    );
-    assert_reads(&port.start(), vm);
+}
+
+/// Writes one sector, of what no other seed gives, and is content with it.
+#[track_caller]
+fn assert_writes(engine: &Engine, vm: &Vm, seed: u8) {
+    let data = pattern(seed, SECTOR);
+    let buffer = buffer(engine.port().hba(), SECTOR);
+    buffer.write(0, &data);
+    let task = Taskfile::new(Command::WRITE_DMA_EXT).at(Address::Lba48(78));
+    let outcome = engine.execute(&Request::new(&task.count(1), &[whole(&buffer)]).to_device());
+    assert!(outcome.is_good(), "{outcome:?}");
+    assert_eq!(vm.disk("hd0").sector(78), data[..]);
 }
 
 /// [§10.4.2] Port reset: what is pending is gone, the signature is received again.

@@ -74,6 +74,7 @@ fn other_commands_step_too(fdc: I82078, vm: &Vm, recalibrate: bool) {
 #[testjig::test(on = I82078, launch = empty_drive)]
 fn an_empty_drives_change_line_stays(fdc: I82078) {
     fdc.reset();
+    assert!(fdc.dir().disk_changed());
     seek(&fdc, 1);
     seek(&fdc, 2);
     assert!(fdc.dir().disk_changed());

@@ -28,15 +28,16 @@ fn sectors_are_read_up_to_the_end(fdc: I82078, vm: &Vm) {
 }
 
 /// [Non-DMA mode, MT] From side 0 to the end of side 1.
-#[testjig::test(on = I82078, launch = diskette)]
-fn multi_track_reads_both_sides(fdc: I82078, vm: &Vm) {
-    let mut expected = fill(vm, Chs::new(4, 0, 1), 2);
-    expected.extend(fill(vm, Chs::new(4, 1, 1), 2));
+#[testjig::test(on = I82078, launch = diskette, vary(end = [1, 2, 18]))]
+fn multi_track_reads_both_sides(fdc: I82078, vm: &Vm, end: u8) {
+    let mut expected = fill(vm, Chs::new(4, 0, 1), end.into());
+    expected.extend(fill(vm, Chs::new(4, 1, 1), end.into()));
     ready_without_dma(&fdc);
-    let transfer = Transfer::read(Chs::new(4, 0, 1)).to(2).multi_track();
-    let (data, status) = fdc.pio_read(&transfer, 4 * 512);
+    let transfer = Transfer::read(Chs::new(4, 0, 1)).to(end).multi_track();
+    let (data, status) = fdc.pio_read(&transfer, expected.len());
     assert_eq!(data, expected);
     assert_eq!(status.st0.code(), InterruptCode::Normal);
+    assert_eq!(status.st0.head(), 1);
 }
 
 /// [Non-DMA mode] An interrupt says that data are there, and one that the result is; reading that takes it back.

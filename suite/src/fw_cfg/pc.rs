@@ -7,7 +7,7 @@ use testjig::qos::bus::Pio;
 use testjig::qos::dev::fw_cfg::{FwCfg, Window};
 
 /// [`FwCfg`] of a PC.
-pub(super) struct PcFwCfg(FwCfg);
+pub(crate) struct PcFwCfg(FwCfg);
 
 testjig::graph!(|graph| {
     graph

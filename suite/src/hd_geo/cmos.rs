@@ -1,6 +1,7 @@
 //! The CMOS RAM's parameters of the first two disks.
 
 use super::*;
+use testjig::vm::Interface;
 
 /// The user-definable drive type: nine bytes, at 1Bh for the first disk, at 24h for the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +130,8 @@ fn two_disks_have_types(vm: &Vm) {
 #[testjig::test(on = Channel)]
 fn no_disk_has_no_type(vm: &Vm) {
     assert_eq!(types(vm), [0; 3]);
+    assert_eq!(Parameters::of_disk_0(vm), Parameters([0; 9]));
+    assert_eq!(Parameters::of_disk_1(vm), Parameters([0; 9]));
     assert_eq!(Mc146818::new(vm).read(Reg::at(0x39)), 0);
 }
 
@@ -174,4 +177,80 @@ fn four_disks_have_translations_of_their_own(vm: &Vm) {
             Translation::Large
         ]
     );
+}
+
+/// What is in the first sector of the disks of [`on_the_interface`].
+#[derive(Clone, Copy, Debug)]
+enum Table {
+    None,
+    Translated,
+    Own,
+}
+
+impl Table {
+    fn image(self, sectors: u64) -> Image {
+        match self {
+            Self::None => blank(sectors),
+            Self::Translated => partitioned(sectors, Partition::ending_at(127, 63)),
+            Self::Own => partitioned(sectors, Partition::ending_at(15, 63)),
+        }
+    }
+
+    /// Of a disk of 60 cylinders, and of one of 8,322.
+    fn translations(self) -> [Translation; 2] {
+        match self {
+            Self::None => [Translation::None, Translation::Lba],
+            Self::Translated => [Translation::Large, Translation::Lba],
+            Self::Own => [Translation::None, Translation::None],
+        }
+    }
+}
+
+/// A small disk, a large one and an empty CD-ROM drive on the machine's own interface, as `-drive if=ide` makes them, in this order or
+/// in the reverse.
+fn on_the_interface(launch: Launch, table: Table, cd_first: bool) -> Launch {
+    let [small, cd] = if cd_first { [2, 0] } else { [0, 2] };
+    let disk = |index: u32, cylinders: u64| {
+        Drive::new(format!("hd{index}"), table.image(cylinders * CYLINDER))
+            .interface(Interface::Ide)
+            .index(index)
+    };
+    launch
+        .drive(disk(small, 60))
+        .drive(disk(1, 8322))
+        .arg("-drive")
+        .arg(format!("if=ide,index={cd},media=cdrom"))
+}
+
+/// Type 47 of a disk of so many cylinders, 16 heads and 63 sectors.
+fn usual(cylinders: u16) -> Parameters {
+    let [low, high] = cylinders.to_le_bytes();
+    Parameters([low, high, 16, 0xff, 0xff, 0xc8, low, high, 63])
+}
+
+/// Disks that the machine makes have types and translations by their places, like those that are plugged in.
+#[testjig::test(
+    on = Channel,
+    launch = |launch| on_the_interface(launch, table, cd_first),
+    vary(table = [Table::None, Table::Translated, Table::Own], cd_first = [false, true])
+)]
+fn disks_of_the_machines_interface_have_types(vm: &Vm, table: Table, cd_first: bool) {
+    let [small, large] = table.translations();
+    let parameters = [Parameters::of_disk_0(vm), Parameters::of_disk_1(vm)];
+    let translations = [0, 1, 2, 3].map(|disk| cmos_translation(vm, disk));
+    if cd_first {
+        assert_eq!(types(vm), [0x0f, 0, 47]);
+        assert_eq!(parameters, [Parameters([0; 9]), usual(8322)]);
+        assert_eq!(
+            translations,
+            [Translation::None, large, small, Translation::None]
+        );
+    } else {
+        assert_eq!(types(vm), [0xff, 47, 47]);
+        assert_eq!(parameters, [usual(60), usual(8322)]);
+        assert_eq!(
+            translations,
+            [small, large, Translation::None, Translation::None]
+        );
+    }
 }

@@ -8,7 +8,7 @@ const FILE: &str = "bios-geometry";
 
 /// What the firmware finds; without the zero at its end.
 #[track_caller]
-fn lines(vm: &Vm) -> Vec<String> {
+pub(super) fn lines(vm: &Vm) -> Vec<String> {
     let contents = FwCfg::io(vm).contents(FILE);
     let Some((0, text)) = contents.split_last() else {
         panic!("not terminated by a zero: {contents:?}");
@@ -17,7 +17,7 @@ fn lines(vm: &Vm) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn logical(device: Device, chs: Chs) -> Device {
+pub(super) fn logical(device: Device, chs: Chs) -> Device {
     device
         .prop("lcyls", chs.cylinders)
         .prop("lheads", chs.heads)

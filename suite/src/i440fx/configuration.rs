@@ -9,10 +9,16 @@ use testjig::qos::dev::i440fx::I440fx;
 use testjig::qos::pci::{Bdf, Command, ConfigAddress, header};
 use testjig::vm::{Drive, Image};
 
-/// [VID] 8086h, [DID] 1237h.
+/// [VID] 8086h, [DID] 1237h. [MLT], [PMCCFG] of one processor, [DETURBO], [AXC], [DRT], [FDHC], [MTT], [ERRCMD], [ERRSTS], [TRC]: zero.
 #[testjig::test(on = I440fx)]
 fn the_bridge_is_an_82441fx(host: I440fx) {
     assert_eq!(host.config().id(), (0x8086, 0x1237));
+    let bytes = host.config().bytes();
+    for register in [
+        0x0d, 0x50, 0x51, 0x52, 0x54, 0x55, 0x56, 0x68, 0x70, 0x90, 0x91, 0x93,
+    ] {
+        assert_eq!(bytes[register], 0, "{register:#x}");
+    }
 }
 
 /// [RID] 02h is the stepping that QEMU models. [CLASSC] 060000h, a host bridge. [HEADT] 00h. [BIST] 00h.

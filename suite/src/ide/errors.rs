@@ -77,8 +77,11 @@ fn at_bad(command: Command) -> Taskfile {
 fn resume(vm: &Vm, ide: &Channel) {
     wait_stopped(vm);
     let status = ide.alternate_status();
-    assert!(status.busy() || status.drq(), "{status:?}");
-    assert!(!status.err(), "{status:?}");
+    assert!(status.busy() && status.ready(), "{status:?}");
+    assert!(
+        !status.drq() && !status.err() && !status.fault(),
+        "{status:?}"
+    );
     vm.qmp_raw("cont", json!({}));
     ide.wait_idle();
 }

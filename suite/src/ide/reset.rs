@@ -109,10 +109,11 @@ fn a_hardware_reset_leaves_the_signature(ide: Channel, vm: &Vm) {
 }
 
 /// [EXECUTE DEVICE DIAGNOSTIC] Code 01h in Error without ERR, the signature, LBA and DEV clear, an interrupt.
-#[testjig::test(on = Channel, launch = disk)]
-fn the_diagnostic_passes(ide: Channel, vm: &Vm) {
+#[testjig::test(on = Channel, launch = two_disks, vary(device1 = [false, true]))]
+fn the_diagnostic_passes(ide: Channel, vm: &Vm, device1: bool) {
     let irq = vm.intercept(ide.irq());
-    ide.set_device(DeviceReg::new().with_lba(true).with_head(7));
+    let selected = DeviceReg::new().with_lba(true).with_head(7);
+    ide.set_device(selected.with_device1(device1));
     ide.command(Command::EXECUTE_DEVICE_DIAGNOSTIC);
     assert!(ide.wait_idle().ready());
     assert_eq!(ide.error(), Error::DIAGNOSTIC_PASSED);

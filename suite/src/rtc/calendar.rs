@@ -47,17 +47,18 @@ fn a_minute_follows_59_seconds(rtc: Mc146818, vm: &Vm) {
     }
 }
 
-/// [Update Cycle] The 59th minute carries into the hours.
+/// [Update Cycle, Table 2] The 59th minute carries into the hours, whose byte is as the table has it.
 #[testjig::test(on = Mc146818, needs(clock))]
 fn an_hour_follows_59_minutes(rtc: Mc146818, vm: &Vm) {
     for format in FORMATS {
-        rtc.set_b(RegB::new().with_format(format));
-        let now = one_second_after(&rtc, vm, THURSDAY, Time::new(19, 59, 59));
-        assert_eq!(
-            now,
-            DateTime::new(THURSDAY, Time::new(20, 0, 0)),
-            "{format:?}"
-        );
+        for hour in [0, 9, 12, 19, 21] {
+            rtc.set_b(RegB::new().with_format(format));
+            let now = one_second_after(&rtc, vm, THURSDAY, Time::new(hour, 59, 59));
+            let next = DateTime::new(THURSDAY, Time::new(hour + 1, 0, 0));
+            assert_eq!(now, next, "{format:?}");
+            let byte = rtc.read(Reg::HOURS);
+            assert_eq!(byte, format.encode_hour(hour + 1), "{format:?}");
+        }
     }
 }
 

@@ -76,6 +76,21 @@ fn time_set_in_divider_reset_stays(rtc: Mc146818, vm: &Vm) {
     assert_eq!(rtc.time(), Time::new(3, 4, 5));
 }
 
+/// [Register A, DV] The date can be set in divider reset as well, in any century; from there the clock goes on.
+#[testjig::test(on = Mc146818, needs(clock), vary(year = [1980, 2011, 2080]))]
+fn a_date_set_in_divider_reset_goes_on(rtc: Mc146818, vm: &Vm, year: u16) {
+    let date = Date::new(year, 2, 2);
+    rtc.set_a(RESET);
+    rtc.write_date(date);
+    rtc.write_time(Time::new(2, 4, 58));
+    vm.clock().step(2 * SECOND);
+    assert_eq!(rtc.now(), DateTime::new(date, Time::new(2, 4, 58)));
+    rtc.set_a(RUN);
+    assert_eq!(rtc.now(), DateTime::new(date, Time::new(2, 4, 58)));
+    vm.clock().step(500 * MILLISECOND);
+    assert_eq!(rtc.now(), DateTime::new(date, Time::new(2, 4, 59)));
+}
+
 /// [Register A, DV] "When the divider reset is removed, the first update cycle begins one-half second later."
 #[testjig::test(on = Mc146818, needs(clock), vary(divider = [Divider::Reset, Divider::Reset7]))]
 fn the_first_update_comes_half_a_second_after_divider_reset(

@@ -38,7 +38,7 @@ fn every_entry_is_told_once(device: Modern<Virtio9p>, layout: Layout) {
     expected.extend([".".to_owned(), "..".to_owned()]);
     expected.sort_unstable();
     assert_eq!(names, expected);
-    for count in [60, 100, 128, 1000] {
+    for count in [60, 100, 128, 256, 512, 1000] {
         assert_eq!(read_all(&client, count), whole, "{count} bytes");
     }
 }
