@@ -51,6 +51,18 @@ impl Pio {
         self.vm.inl(self.port(offset))
     }
 
+    /// Reads one byte from the port `offset` bytes above the base, so many times as there is room. The reads are pipelined.
+    #[track_caller]
+    pub fn insb(&self, offset: u16, bytes: &mut [u8]) {
+        self.vm.insb(self.port(offset), bytes);
+    }
+
+    /// Reads two bytes from the port `offset` bytes above the base, so many times as there is room. The reads are pipelined.
+    #[track_caller]
+    pub fn insw(&self, offset: u16, words: &mut [u16]) {
+        self.vm.insw(self.port(offset), words);
+    }
+
     /// Writes one byte to the port `offset` bytes above the base.
     #[track_caller]
     pub fn outb(&self, offset: u16, value: u8) {

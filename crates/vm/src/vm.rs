@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testjig_qmp::{Event, Qmp};
-use testjig_qtest::{Endianness, Extension, Journal, Session, Socket};
+use testjig_qtest::{Command, Endianness, Extension, Journal, PortWidth, Reply, Session, Socket};
 
 use crate::binary::Qemu;
 use crate::channel::Channel;
@@ -194,6 +194,40 @@ impl Vm {
         sync();
         /// Byte order of the machine's CPU.
         endianness() -> Endianness;
+    }
+
+    /// Reads one byte from an I/O port, so many times as there is room: x86's `REP INSB`. The reads are pipelined.
+    #[track_caller]
+    pub fn insb(&self, port: u16, bytes: &mut [u8]) {
+        self.ins(PortWidth::B, port, bytes.iter_mut(), |value| value as u8);
+    }
+
+    /// Reads two bytes from an I/O port, so many times as there is room: x86's `REP INSW`. The reads are pipelined.
+    #[track_caller]
+    pub fn insw(&self, port: u16, words: &mut [u16]) {
+        self.ins(PortWidth::W, port, words.iter_mut(), |value| value as u16);
+    }
+
+    #[track_caller]
+    fn ins<'a, T: 'a>(
+        &self,
+        width: PortWidth,
+        port: u16,
+        room: impl ExactSizeIterator<Item = &'a mut T>,
+        value: fn(u64) -> T,
+    ) {
+        let read = Command::In { width, port };
+        let commands = vec![read; room.len()];
+        let replies = self.0.session.borrow_mut().run(&commands);
+        let replies = match replies {
+            Ok(replies) => replies,
+            Err(error) => self.fail(error),
+        };
+        for (place, reply) in room.zip(replies) {
+            if let Reply::Value(read) = reply {
+                *place = value(read);
+            }
+        }
     }
 
     /// Reads bytes over the wire from a guest-physical address on, whatever the machine decodes there.

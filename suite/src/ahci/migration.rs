@@ -6,6 +6,9 @@ use super::errors::bad;
 use super::*;
 use crate::ide::{migrate, target, wait_stopped};
 
+/// Of the machines that move: what a migration takes is mostly a look at each page of memory.
+const MEMORY: u64 = 16 * MIB;
+
 /// The port of the machine that went on: the same addresses.
 fn ci(vm: &Vm, engine: &Engine) -> u32 {
     let bar = engine.port().hba().bar().address();
@@ -14,7 +17,7 @@ fn ci(vm: &Vm, engine: &Engine) -> u32 {
 }
 
 /// A port that runs goes on: the target executes what is issued there, queued or not, by list and tables that went along.
-#[testjig::test(on = Ahci, launch = disk, needs(running), vary(queued = [false, true]))]
+#[testjig::test(on = Ahci, launch = |launch| disk(launch.memory(MEMORY)), needs(running), vary(queued = [false, true]))]
 fn a_port_goes_on(hba: Ahci, vm: &Vm, qemu: &Qemu, launch: Launch, queued: bool) {
     let target = target(qemu, launch);
     let data = pattern(30, SECTOR);
@@ -45,12 +48,13 @@ fn a_port_goes_on(hba: Ahci, vm: &Vm, qemu: &Qemu, launch: Launch, queued: bool)
 /// A command that waits for the user's remedy goes along, queued or not: the target does it again, with its own medium.
 #[testjig::test(
     on = Ahci,
-    launch = |launch| bad(launch, failing.iotype(), "stop"),
+    launch = |launch| bad(launch.memory(MEMORY), failing.iotype(), "stop"),
     vary(failing = Failing::ALL),
     needs(running)
 )]
 fn a_stopped_command_goes_on(hba: Ahci, vm: &Vm, qemu: &Qemu, failing: Failing) {
     let healthy = Launch::new(vm.launch().machine())
+        .memory(MEMORY)
         .drive(Drive::new("hd0", Image::zeroed(SECTORS * SECTOR as u64)))
         .device(hd("hd0", 0).prop("rerror", "stop").prop("werror", "stop"));
     let target = target(qemu, healthy);

@@ -142,12 +142,16 @@ impl Channel {
             return;
         }
         if register == 7 {
+            if value == 0x90 {
+                // [EXECUTE DEVICE DIAGNOSTIC] Both devices carry it out, whichever is selected, and Device 0 tells of it.
+                for drive in self.drives.iter_mut().flatten() {
+                    drive.software_reset();
+                }
+                self.selected = 0;
+            }
             if let Some(drive) = self.drive() {
                 // [DEVICE RESET] is for packet devices; a disk aborts it as any other that it does not know.
                 drive.command(value);
-            }
-            if value == 0x90 {
-                self.selected = 0;
             }
             return;
         }

@@ -334,9 +334,9 @@ impl Channel {
     /// Reads so many bytes (an even number) from the data register, without a look at the status.
     #[track_caller]
     pub fn read_block(&self, bytes: usize) -> Vec<u8> {
-        (0..bytes / 2)
-            .flat_map(|_| self.data().to_le_bytes())
-            .collect()
+        let mut words = vec![0; bytes / 2];
+        self.command.insw(0, &mut words);
+        words.into_iter().flat_map(u16::to_le_bytes).collect()
     }
 
     /// Writes bytes (an even number) to the data register, without a look at the status.
