@@ -270,7 +270,7 @@ fn a_planted_bug_is_found_among_a_thousand_operations() {
 
 /// What it took is printed.
 #[test]
-#[ignore = "fetches two QEMUs"]
+#[ignore = "fetches two QEMUs besides the usual one and takes a minute: `cargo test -p jig --test minimise -- --ignored`"]
 fn a_packaged_bug_is_found_among_a_thousand_operations() {
     PACKAGED.iter().for_each(is_found);
 }

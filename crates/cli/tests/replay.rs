@@ -162,7 +162,7 @@ fn a_file_that_is_none_is_told_with_its_place() {
 
 /// With the addresses of each process others. A division by zero, a place without a message, a call of what is no function.
 #[test]
-#[ignore = "fetches three QEMUs of two architectures"]
+#[ignore = "fetches three QEMUs of two architectures and starts 400 machines: `cargo test -p jig --test replay -- --ignored`"]
 fn a_crash_has_the_same_signature_in_a_hundred_runs_and_another_crash_another() {
     let mut all = BTreeSet::new();
     for (suite, name) in [

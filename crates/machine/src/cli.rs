@@ -2,13 +2,15 @@
 
 mod channel;
 mod config;
+mod device;
 mod drives;
 mod options;
 
 use std::fmt::Write;
 
 pub(crate) use channel::Channel;
-pub(crate) use config::{Config, DeviceOptions};
+pub(crate) use config::Config;
+pub(crate) use device::DeviceOptions;
 pub(crate) use drives::Drives;
 pub(crate) use options::Options;
 

@@ -194,7 +194,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
 
     Ok(quote! {
         // A test owns its device, whether it consumes it or not.
-        #[allow(clippy::needless_pass_by_value)]
+        #[allow(clippy::needless_pass_by_value, reason = "whether it is consumed is the test's")]
         #function
 
         #[doc(hidden)]

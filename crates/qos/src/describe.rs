@@ -3,6 +3,8 @@
 //! A failure report replays the journal through the decoders of the devices on the test's path. An index port makes such decoding
 //! stateful, so a decoder sees *every* entry, in order, and answers for those that were its device's.
 
+use std::collections::BTreeMap;
+
 use testjig_qtest::{Command, Entry, Reply, Width};
 
 /// A stateful decoder of one device's registers.
@@ -23,6 +25,30 @@ pub trait Describe {
 pub fn meaning(decoders: &mut [Box<dyn Describe>], entry: &Entry) -> Option<String> {
     let told = decoders.iter_mut().map(|decoder| decoder.observe(entry));
     told.fold(None, Option::or)
+}
+
+/// Registers by the name that a report gives them, each as it was seen last: what most decoders keep for [`Describe::state`].
+#[derive(Debug, Default)]
+pub(crate) struct Seen(BTreeMap<&'static str, String>);
+
+impl Seen {
+    /// Keeps what a register held, and says it in the report's way.
+    pub(crate) fn note(
+        &mut self,
+        device: &str,
+        name: &'static str,
+        arrow: char,
+        text: String,
+    ) -> String {
+        let line = format!("{device}.{name}{arrow}{text}");
+        self.0.insert(name, text);
+        line
+    }
+
+    pub(crate) fn state(&self) -> Vec<String> {
+        let seen = self.0.iter();
+        seen.map(|(name, text)| format!("{name}={text}")).collect()
+    }
 }
 
 /// Which address space an [`Access`] went to.

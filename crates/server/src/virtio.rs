@@ -24,16 +24,40 @@ mod register {
     pub(super) const INTERRUPT_STATUS: u64 = 0x060;
     pub(super) const INTERRUPT_ACK: u64 = 0x064;
     pub(super) const STATUS: u64 = 0x070;
-    pub(super) const QUEUE_DESC_LOW: u64 = 0x080;
-    pub(super) const QUEUE_DESC_HIGH: u64 = 0x084;
-    pub(super) const QUEUE_DRIVER_LOW: u64 = 0x090;
-    pub(super) const QUEUE_DRIVER_HIGH: u64 = 0x094;
-    pub(super) const QUEUE_DEVICE_LOW: u64 = 0x0a0;
-    pub(super) const QUEUE_DEVICE_HIGH: u64 = 0x0a4;
+    pub(super) const QUEUE_DESC: u64 = 0x080;
+    pub(super) const QUEUE_DRIVER: u64 = 0x090;
+    pub(super) const QUEUE_DEVICE: u64 = 0x0a0;
     pub(super) const SHM_LEN_LOW: u64 = 0x0b0;
     pub(super) const SHM_BASE_HIGH: u64 = 0x0bc;
     pub(super) const CONFIG: u64 = 0x100;
 }
+
+/// An area of a virtqueue: the register that has bits 31:0 of its address, how the address is set by halves, and what it is.
+type Area = (
+    u64,
+    fn(&mut Queue, Option<u32>, Option<u32>),
+    fn(&Queue) -> u64,
+);
+
+const AREAS: [Area; 3] = [
+    (
+        register::QUEUE_DESC,
+        Queue::set_desc_table_address,
+        Queue::desc_table,
+    ),
+    (
+        register::QUEUE_DRIVER,
+        Queue::set_avail_ring_address,
+        Queue::avail_ring,
+    ),
+    (
+        register::QUEUE_DEVICE,
+        Queue::set_used_ring_address,
+        Queue::used_ring,
+    ),
+];
+/// Set in the offset of the register of bits 63:32.
+const HIGH: u64 = 4;
 
 /// Bits of the device status: Virtio 1.2 §2.1.
 mod status {
@@ -200,38 +224,23 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         let Some(queue) = self.queues.get_mut(self.queue_sel as usize) else {
             return;
         };
-        let was_taken = match register {
-            register::QUEUE_SIZE => {
+        let area = AREAS.into_iter().find(|(low, ..)| register & !HIGH == *low);
+        let was_taken = match (register, area) {
+            (register::QUEUE_SIZE, _) => {
                 queue.set_size(value.min(u16::MAX.into()) as u16);
                 u32::from(queue.size()) == value
             }
-            register::QUEUE_READY => {
+            (register::QUEUE_READY, _) => {
                 queue.set_ready(value == 1);
                 true
             }
-            register::QUEUE_DESC_LOW => {
-                queue.set_desc_table_address(Some(value), None);
-                queue.desc_table() as u32 == value
+            (_, Some((_, set, get))) if register & HIGH == 0 => {
+                set(queue, Some(value), None);
+                get(queue) as u32 == value
             }
-            register::QUEUE_DESC_HIGH => {
-                queue.set_desc_table_address(None, Some(value));
-                true
-            }
-            register::QUEUE_DRIVER_LOW => {
-                queue.set_avail_ring_address(Some(value), None);
-                queue.avail_ring() as u32 == value
-            }
-            register::QUEUE_DRIVER_HIGH => {
-                queue.set_avail_ring_address(None, Some(value));
-                true
-            }
-            register::QUEUE_DEVICE_LOW => {
-                queue.set_used_ring_address(Some(value), None);
-                queue.used_ring() as u32 == value
-            }
-            register::QUEUE_DEVICE_HIGH => {
-                queue.set_used_ring_address(None, Some(value));
-                true
+            (_, Some((_, set, get))) => {
+                set(queue, None, Some(value));
+                (get(queue) >> 32) as u32 == value
             }
             _ => true,
         };

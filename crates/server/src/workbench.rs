@@ -31,15 +31,22 @@ impl Pin {
 
     /// Sets its level: a level-triggered interrupt.
     pub fn set(&self, level: bool) {
-        if self.level() != level {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
+        let change = |changes: u32| (is_high(changes) != level).then(|| changes.wrapping_add(1));
+        // It has that level already: nothing changes.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     /// Whether it is high.
     pub fn level(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & 1 != 0
+        is_high(self.0.load(Ordering::Relaxed))
     }
+}
+
+/// The level after so many changes.
+fn is_high(changes: u32) -> bool {
+    changes & 1 != 0
 }
 
 /// A pin wired to an interrupt line.
@@ -221,7 +228,7 @@ impl Interrupts for Workbench {
             let changes = pin.0.load(Ordering::Relaxed);
             while *told != changes {
                 *told = told.wrapping_add(1);
-                report(*line, *told & 1 != 0);
+                report(*line, is_high(*told));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! [`Process`]: a child that can't outlive the test, and how it ended.
 
+mod child;
+
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -11,15 +12,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, FdFlags};
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid,
-    getppid, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal, setrlimit, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process_group,
+    pidfd_open, pidfd_send_signal, waitid,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::stderr::Stderr;
+use child::{become_main, prepare};
 
 /// How long the kernel may take to end a process that was killed. It is not a matter of the process any more.
 const KILL_TIME: Duration = Duration::from_secs(10);
@@ -222,8 +223,10 @@ impl Process {
         let inherit: Vec<RawFd> = how.inherit.iter().map(AsRawFd::as_raw_fd).collect();
         let parent = getpid();
         let core = how.core;
-        let words = command.get_args().map(|word| word.to_string_lossy());
-        let words: Vec<String> = words.map(Cow::into_owned).collect();
+        let main = main.map(|main| {
+            let words = command.get_args().map(|word| word.to_string_lossy());
+            (main, words.map(Cow::into_owned).collect::<Vec<String>>())
+        });
         command
             .stdin(Stdio::null())
             .stdout(write_end.try_clone()?)
@@ -239,8 +242,8 @@ impl Process {
         unsafe {
             command.pre_exec(move || {
                 prepare(&inherit, parent, core)?;
-                match main {
-                    Some(main) => become_main(main, &words),
+                match &main {
+                    Some((main, words)) => become_main(*main, words),
                     None => Ok(()),
                 }
             });
@@ -340,7 +343,7 @@ impl Process {
         if let Some(status) = self.status() {
             return format!("has ended with {status}");
         }
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
         // The name in the second field may hold anything, parentheses included; the state follows its last one.
         let state = stat.ok().and_then(|stat| {
             let after = stat.rfind(')')? + 1;
@@ -359,63 +362,6 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// What the child does before it becomes the program: between fork and exec, where only system calls are allowed.
-fn prepare(inherit: &[RawFd], parent: Pid, core: bool) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A parent that died before the line above sends nothing any more.
-    if getppid() != Some(parent) {
-        return Err(Errno::SRCH.into());
-    }
-    if !core {
-        let limit = getrlimit(Resource::Core);
-        setrlimit(
-            Resource::Core,
-            Rlimit {
-                current: Some(0),
-                maximum: limit.maximum,
-            },
-        )?;
-    }
-    for &fd in inherit {
-        #[expect(unsafe_code, reason = "a raw number crosses the fork, an owner can't")]
-        // SAFETY: the parent keeps the descriptor open until the child has become the program.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        rustix::io::fcntl_setfd(fd, FdFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// In the child: is a function of this program instead of another program, with the descriptors that the other would have.
-fn become_main(main: Main, words: &[String]) -> io::Result<()> {
-    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for fd in open {
-        #[expect(unsafe_code, reason = "nothing here owns what the parent had open")]
-        // SAFETY: nothing that is still to run in this process uses a descriptor that is closed on exec; one that is closed already, as
-        // the directory's is, has no flags.
-        unsafe {
-            let flags = rustix::io::fcntl_getfd(BorrowedFd::borrow_raw(fd));
-            if flags.is_ok_and(|flags| flags.contains(FdFlags::CLOEXEC)) {
-                rustix::io::close(fd);
-            }
-        }
-    }
-    // A panic aborts: the standard library sees to that between fork and exec.
-    let status = main(words);
-    #[expect(
-        unsafe_code,
-        reason = "what the parent would do at its exit is not to be done"
-    )]
-    // SAFETY: the C library's function of this type, which does not return.
-    unsafe {
-        unsafe extern "C" {
-            fn _exit(status: i32) -> !;
-        }
-        _exit(status.into())
     }
 }
 
@@ -467,6 +413,7 @@ fn ended(status: &WaitIdStatus) -> ExitStatus {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::fd::AsRawFd;
 
     use rustix::io::fcntl_dupfd_cloexec;

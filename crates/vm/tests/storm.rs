@@ -166,7 +166,7 @@ fn a_hundred_forks_under_load_end_well() {
 }
 
 #[test]
-#[ignore = "takes some minutes"]
+#[ignore = "takes ten minutes or more; a hundred forks are in the test beside it"]
 fn ten_thousand_forks_under_load_end_well() {
     storm(10_000);
 }

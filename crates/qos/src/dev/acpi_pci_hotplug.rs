@@ -7,7 +7,7 @@ use testjig_qtest::Entry;
 use testjig_vm::{Pin, Vm};
 
 use crate::bus::Pio;
-use crate::describe::{Access, Describe, Space, Transfer};
+use crate::describe::{Access, Describe, Seen, Space, Transfer};
 
 const EVENTS: u16 = 0xafe0;
 const SLOTS: u16 = 0xae00;
@@ -111,7 +111,7 @@ impl AcpiPciHotplug {
 /// Names the ports.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    seen: std::collections::BTreeMap<&'static str, String>,
+    seen: Seen,
 }
 
 impl Describe for Decoder {
@@ -139,13 +139,10 @@ impl Describe for Decoder {
             _ => return None,
         };
         let text = format!("{value:#x}");
-        let line = format!("acpi-pci-hotplug.{name}{arrow}{text}");
-        self.seen.insert(name, text);
-        Some(line)
+        Some(self.seen.note("acpi-pci-hotplug", name, arrow, text))
     }
 
     fn state(&self) -> Vec<String> {
-        let seen = self.seen.iter();
-        seen.map(|(name, text)| format!("{name}={text}")).collect()
+        self.seen.state()
     }
 }

@@ -15,7 +15,7 @@ use testjig_qtest::Entry;
 use testjig_vm::{Condition, Pin, Vm};
 
 use crate::bus::Pio;
-use crate::describe::{Access, Describe, Space, Transfer};
+use crate::describe::{Access, Describe, Seen, Space, Transfer};
 
 /// Status register.
 #[bitfield(u8)]
@@ -205,7 +205,7 @@ impl I8042 {
 /// Names the two ports.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    seen: std::collections::BTreeMap<&'static str, String>,
+    seen: Seen,
 }
 
 impl Describe for Decoder {
@@ -231,13 +231,10 @@ impl Describe for Decoder {
             _ => return None,
         };
         let arrow = if written { '←' } else { '→' };
-        let line = format!("i8042.{name}{arrow}{text}");
-        self.seen.insert(name, text);
-        Some(line)
+        Some(self.seen.note("i8042", name, arrow, text))
     }
 
     fn state(&self) -> Vec<String> {
-        let seen = self.seen.iter();
-        seen.map(|(name, text)| format!("{name}={text}")).collect()
+        self.seen.state()
     }
 }

@@ -19,7 +19,7 @@ use testjig_qtest::Entry;
 use testjig_vm::{Pin, Vm};
 
 use crate::bus::Pio;
-use crate::describe::{Access, Describe, Space, Transfer};
+use crate::describe::{Access, Describe, Seen, Space, Transfer};
 
 /// Interrupt enable register [8.7].
 #[bitfield(u8)]
@@ -329,7 +329,7 @@ impl Pc16550d {
 #[derive(Debug, Default)]
 pub struct Decoder {
     dlab: bool,
-    seen: std::collections::BTreeMap<&'static str, String>,
+    seen: Seen,
 }
 
 impl Describe for Decoder {
@@ -368,13 +368,10 @@ impl Describe for Decoder {
             _ => ("SCR", plain),
         };
         let arrow = if written { '←' } else { '→' };
-        let line = format!("uart.{name}{arrow}{text}");
-        self.seen.insert(name, text);
-        Some(line)
+        Some(self.seen.note("uart", name, arrow, text))
     }
 
     fn state(&self) -> Vec<String> {
-        let seen = self.seen.iter();
-        seen.map(|(name, text)| format!("{name}={text}")).collect()
+        self.seen.state()
     }
 }
