@@ -36,22 +36,28 @@ pub(crate) fn begin() {
     if unsafe { text::number(sys::getenv(FRAMES.as_ptr())) }.is_none() {
         return;
     }
-    let mut frame = core::ptr::null_mut();
+    prepare();
     let stack = sys::AlternateStack {
         base: HANDLERS_STACK.0.get().cast(),
         flags: 0,
         size: STACK,
     };
-    // SAFETY: room for one address; a stack that stays; structures of the C library's layout, and a handler of the type that its flags
+    // SAFETY: a stack that stays; structures of the C library's layout, and a handler of the type that its flags
     // promise.
     unsafe {
-        sys::backtrace(&raw mut frame, 1);
         sys::sigaltstack(&raw const stack, core::ptr::null_mut());
         let action = sys::SigAction::on_own_stack(on_crash as *const () as usize);
         for signal in SIGNALS {
             sys::sigaction(signal, &raw const action, core::ptr::null_mut());
         }
     }
+}
+
+/// Has the C library load what it unwinds with.
+pub(crate) fn prepare() {
+    let mut frame = core::ptr::null_mut();
+    // SAFETY: room for one address.
+    unsafe { sys::backtrace(&raw mut frame, 1) };
 }
 
 extern "C" fn on_crash(signal: c_int, _: *const sys::SigInfo, context: *mut c_void) {
@@ -109,6 +115,15 @@ fn write(address: usize) -> bool {
     let Some(base) = place.base else {
         return false;
     };
+    let mut found = sys::DlInfo::new();
+    // SAFETY: the structure has the C library's layout.
+    let is_found = unsafe { sys::dladdr(address as *const c_void, &raw mut found) } != 0;
+    let is_named = is_found && !found.symbol.is_null();
+    // Between a program's `main` and the C library is `zygote`, or it is not; of what this library does only its functions with names of
+    // the C library's concern anybody.
+    if place.is_own && !is_named {
+        return false;
+    }
     // SAFETY: the name is the loader's, and the object is loaded.
     let path = unsafe { text::shown(place.name) };
     let name = match &place {
@@ -123,10 +138,7 @@ fn write(address: usize) -> bool {
         let _ = core::fmt::write(&mut line, format_args!("{byte:02x}"));
     }
     let _ = core::fmt::write(&mut line, format_args!(" {:#x}", address - base));
-    let mut found = sys::DlInfo::new();
-    // SAFETY: the structure has the C library's layout.
-    let named = unsafe { sys::dladdr(address as *const c_void, &raw mut found) } != 0;
-    if named && !found.symbol.is_null() {
+    if is_named {
         // SAFETY: what the loader calls the symbol, which is loaded.
         let symbol = unsafe { text::shown(found.symbol) };
         let within = address.wrapping_sub(found.address as usize);

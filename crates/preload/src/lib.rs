@@ -1,8 +1,9 @@
-//! The library that testjig loads into a stock QEMU: a fork server, a watch of which basic blocks are reached, and the place of a crash.
+//! The library that testjig loads into a stock QEMU: a zygote, a fork server, a watch of which basic blocks are reached, and the place of
+//! a crash.
 //!
 //! Without [`CONTROL`], [`BLOCKS`] and [`FRAMES`] in its environment it does nothing, in QEMU or in any other program. `blocks` says how
-//! it watches, `crash` what it tells of a crash.
-//! With [`CONTROL`], a QEMU becomes a *template*: on
+//! it watches, `crash` what it tells of a crash. With [`CONTROL`] and [`ZYGOTE`], a QEMU waits before its `main`: `zygote` says for what.
+//! With [`CONTROL`] alone it becomes a *template*: on
 //! a request over that socket, made while its main loop sleeps, it forks, and the child is a machine of its own. What a fork loses or
 //! shares is brought in order by the child before it goes on:
 //!
@@ -31,6 +32,7 @@ mod server;
 mod sys;
 mod text;
 mod threads;
+mod zygote;
 
 pub use blocks::BLOCKS;
 pub use crash::FRAMES;
@@ -39,6 +41,7 @@ pub use threads::{
     io_uring_queue_init, io_uring_queue_init_params, pthread_cond_timedwait, pthread_cond_wait,
     pthread_create,
 };
+pub use zygote::{__libc_start_main, ZYGOTE};
 
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
@@ -53,7 +56,10 @@ enum Role {
     /// Not asked to be anything: every call goes through.
     Bystander,
     Template,
+    /// Forked by a template.
     Child,
+    /// Waits before its `main`.
+    Zygote,
 }
 
 static ROLE: AtomicU8 = AtomicU8::new(Role::Unknown as u8);
@@ -67,7 +73,8 @@ fn role() -> Role {
         0 => find_role(),
         1 => Role::Bystander,
         2 => Role::Template,
-        _ => Role::Child,
+        3 => Role::Child,
+        _ => Role::Zygote,
     }
 }
 
@@ -79,6 +86,10 @@ fn find_role() -> Role {
     // SAFETY: the value is null, which is looked at, or a C string.
     let socket = unsafe { text::number(value) };
     let is_main = sys::thread_id() == sys::process_id();
+    if zygote::is_wanted() && is_main && server::is_qemu() {
+        ROLE.store(Role::Zygote as u8, Ordering::Relaxed);
+        return Role::Zygote;
+    }
     if is_main {
         crash::begin();
     }
@@ -103,6 +114,11 @@ fn find_role() -> Role {
 fn become_child() {
     ROLE.store(Role::Child as u8, Ordering::Relaxed);
     SOCKET.store(-1, Ordering::Relaxed);
+}
+
+/// Of a zygote's child, which is whatever its environment says.
+fn become_unknown() {
+    ROLE.store(Role::Unknown as u8, Ordering::Relaxed);
 }
 
 fn is_main_thread() -> bool {

@@ -30,7 +30,7 @@ struct Request {
 /// Fork; the answer has the child's number.
 const FORK: u64 = 1;
 /// Wait for a child, which has ended or is about to; the answer has its status as `waitid` gives it.
-const WAIT: u64 = 2;
+pub(crate) const WAIT: u64 = 2;
 
 /// By `-object monitor-qmp`.
 const MONITOR_OBJECT: u64 = 1;
@@ -52,7 +52,7 @@ struct Answer {
 }
 
 /// The status of a child that could not become a machine of its own; the reason is on its stderr.
-const NOT_READY: c_int = 86;
+pub(crate) const NOT_READY: c_int = 86;
 
 /// A thread that is about to end gets that many turns of a millisecond.
 const PATIENCE: u32 = 3000;
@@ -244,7 +244,7 @@ fn serve(qemu: Qemu, socket: c_int) {
     }
     match packet.request.what {
         FORK => fork(qemu, socket, &packet),
-        WAIT => wait(socket, &packet),
+        WAIT => wait(socket, packet.request.argument),
         _ => refuse(
             socket,
             &Text::of(format_args!("it does not know the request")),
@@ -384,8 +384,9 @@ fn make_monitor(how: u64) -> Result<(), Text> {
     }
 }
 
-fn wait(socket: c_int, packet: &Packet) {
-    let child = packet.request.argument as u32;
+/// Waits for a child, and says how it ended.
+pub(crate) fn wait(socket: c_int, child: u64) {
+    let child = child as u32;
     let mut info = sys::SigInfo::new();
     loop {
         // SAFETY: the structure is as large as the kernel's.
@@ -403,11 +404,11 @@ fn wait(socket: c_int, packet: &Packet) {
     }
 }
 
-fn refuse(socket: c_int, why: &Text) {
+pub(crate) fn refuse(socket: c_int, why: &Text) {
     answer(socket, 0, 0, Some(why));
 }
 
-fn answer(socket: c_int, first: i64, second: i64, why: Option<&Text>) {
+pub(crate) fn answer(socket: c_int, first: i64, second: i64, why: Option<&Text>) {
     #[repr(C)]
     struct Whole {
         answer: Answer,
@@ -474,10 +475,6 @@ impl Packet {
     }
 
     fn receive(&mut self, socket: c_int) -> Received {
-        #[repr(C, align(8))]
-        struct Control([u8; size_of::<sys::CmsgHdr>() + MOST * size_of::<c_int>()]);
-
-        let mut control = MaybeUninit::<Control>::zeroed();
         let mut parts = [
             sys::IoVec {
                 base: (&raw mut self.request).cast(),
@@ -488,45 +485,18 @@ impl Packet {
                 len: size_of::<[Entry; MOST]>(),
             },
         ];
-        let mut message = sys::MsgHdr {
-            name: core::ptr::null_mut(),
-            name_len: 0,
-            iov: parts.as_mut_ptr(),
-            iov_len: parts.len(),
-            control: control.as_mut_ptr().cast(),
-            control_len: size_of::<Control>(),
-            flags: 0,
-        };
         // SAFETY: all parts are this packet's, with their sizes, and any bytes are valid in them.
-        let count = unsafe {
-            sys::recvmsg(
-                socket,
-                &raw mut message,
-                sys::MSG_DONTWAIT | sys::MSG_CMSG_CLOEXEC,
-            )
+        let received = unsafe { receive(socket, &mut parts, &mut self.fds, sys::MSG_DONTWAIT) };
+        let Some((count, fds_len)) = received else {
+            return Received::Nothing;
         };
         if count == 0 {
             return Received::End;
         }
-        if count < size_of::<Request>() as isize {
+        self.fds_len = fds_len;
+        if count < size_of::<Request>() {
+            self.close();
             return Received::Nothing;
-        }
-        let header = control.as_ptr().cast::<sys::CmsgHdr>();
-        let head = size_of::<sys::CmsgHdr>();
-        if message.control_len >= head {
-            // SAFETY: the kernel wrote a header there, and zeroes were there before; the block is aligned for it.
-            let header = unsafe { &*header };
-            if header.level == sys::SOL_SOCKET && header.kind == sys::SCM_RIGHTS {
-                let len = header.len.saturating_sub(head) / size_of::<c_int>();
-                self.fds_len = len.min(MOST);
-                // SAFETY: so many numbers follow the header, in a block that has room for `MOST`.
-                unsafe {
-                    let first = control.as_ptr().cast::<u8>().add(head).cast::<c_int>();
-                    self.fds
-                        .as_mut_ptr()
-                        .copy_from_nonoverlapping(first, self.fds_len);
-                }
-            }
         }
         let replaced = self.entries().iter().filter(|entry| entry.what != SHARED);
         if replaced.count() == self.fds_len {
@@ -542,4 +512,49 @@ impl Packet {
             Received::Nothing
         }
     }
+}
+
+/// Receives a packet: how many bytes it has, 0 at the end of the socket, and how many descriptors. `None` if the system declines.
+///
+/// # Safety
+/// The parts may be written, with any bytes.
+pub(crate) unsafe fn receive(
+    socket: c_int,
+    parts: &mut [sys::IoVec],
+    fds: &mut [c_int; MOST],
+    flags: c_int,
+) -> Option<(usize, usize)> {
+    #[repr(C, align(8))]
+    struct Control([u8; size_of::<sys::CmsgHdr>() + MOST * size_of::<c_int>()]);
+
+    let mut control = MaybeUninit::<Control>::zeroed();
+    let mut message = sys::MsgHdr {
+        name: core::ptr::null_mut(),
+        name_len: 0,
+        iov: parts.as_mut_ptr(),
+        iov_len: parts.len(),
+        control: control.as_mut_ptr().cast(),
+        control_len: size_of::<Control>(),
+        flags: 0,
+    };
+    // SAFETY: the parts are the caller's, the rest is this function's.
+    let count = unsafe { sys::recvmsg(socket, &raw mut message, flags | sys::MSG_CMSG_CLOEXEC) };
+    let count = usize::try_from(count).ok()?;
+    let header = control.as_ptr().cast::<sys::CmsgHdr>();
+    let head = size_of::<sys::CmsgHdr>();
+    if message.control_len < head {
+        return Some((count, 0));
+    }
+    // SAFETY: the kernel wrote a header there, and zeroes were there before; the block is aligned for it.
+    let header = unsafe { &*header };
+    if header.level != sys::SOL_SOCKET || header.kind != sys::SCM_RIGHTS {
+        return Some((count, 0));
+    }
+    let len = (header.len.saturating_sub(head) / size_of::<c_int>()).min(MOST);
+    // SAFETY: so many numbers follow the header, in a block that has room for `MOST`.
+    unsafe {
+        let first = control.as_ptr().cast::<u8>().add(head).cast::<c_int>();
+        fds.as_mut_ptr().copy_from_nonoverlapping(first, len);
+    }
+    Some((count, len))
 }

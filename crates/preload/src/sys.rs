@@ -10,6 +10,7 @@ pub(crate) const O_RDONLY: c_int = 0;
 pub(crate) const O_CLOEXEC: c_int = 0o2_000_000;
 pub(crate) const O_NONBLOCK: c_int = 0o4000;
 pub(crate) const F_GETFD: c_int = 1;
+pub(crate) const F_DUPFD_CLOEXEC: c_int = 1030;
 pub(crate) const F_GETFL: c_int = 3;
 pub(crate) const F_SETFL: c_int = 4;
 pub(crate) const FD_CLOEXEC: c_int = 1;
@@ -260,6 +261,7 @@ unsafe extern "C" {
     pub(crate) fn setpgid(pid: c_int, group: c_int) -> c_int;
     pub(crate) fn waitid(kind: c_int, id: c_uint, info: *mut SigInfo, options: c_int) -> c_int;
     pub(crate) fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
+    pub(crate) fn chdir(path: *const c_char) -> c_int;
     pub(crate) fn close(fd: c_int) -> c_int;
     pub(crate) fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     pub(crate) fn open(path: *const c_char, flags: c_int, ...) -> c_int;
@@ -293,6 +295,9 @@ unsafe extern "C" {
     pub(crate) fn pthread_cond_init(cond: *mut c_void, attributes: *const Attributes) -> c_int;
     pub(crate) fn pthread_mutex_trylock(mutex: *mut c_void) -> c_int;
     pub(crate) fn pthread_mutex_unlock(mutex: *mut c_void) -> c_int;
+    pub(crate) static mut environ: *mut *mut c_char;
+    fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
+    fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
     fn pthread_self() -> usize;
     fn getpid() -> c_int;
     fn getppid() -> c_int;
@@ -311,6 +316,18 @@ unsafe extern "C" {
 pub(crate) fn errno() -> c_int {
     // SAFETY: the location is this thread's and always there.
     unsafe { *__errno_location() }
+}
+
+/// Has the kernel write no core of this process.
+pub(crate) fn forbid_cores() {
+    const RLIMIT_CORE: c_int = 4;
+    let mut limit = [0; 2];
+    // SAFETY: `struct rlimit` is two words: the limit, and up to where it may be raised.
+    unsafe {
+        getrlimit(RLIMIT_CORE, &raw mut limit);
+        limit[0] = 0;
+        setrlimit(RLIMIT_CORE, &raw const limit);
+    }
 }
 
 pub(crate) fn this_thread() -> usize {

@@ -130,7 +130,7 @@ pub unsafe extern "C" fn pthread_create(
     let Some(create) = create() else {
         return EAGAIN;
     };
-    let slot = if role() == Role::Template {
+    let slot = if matches!(role(), Role::Template | Role::Zygote) {
         take_slot()
     } else {
         None
@@ -218,6 +218,25 @@ extern "C" fn run(slot: *mut c_void) -> *mut c_void {
     slot.state.store(FREE, Ordering::Release);
     result
 }
+
+/// The threads that there are now, a bit for each.
+pub(crate) fn known() -> u64 {
+    let bits = SLOTS.iter().enumerate();
+    bits.fold(0, |known, (index, slot)| {
+        known | u64::from(slot.is_taken()) << index
+    })
+}
+
+/// In a child: these threads it has not.
+pub(crate) fn forget(known: u64) {
+    for (index, slot) in SLOTS.iter().enumerate() {
+        if known >> index & 1 != 0 {
+            slot.state.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+const _: () = assert!(MOST == 64);
 
 fn own_slot() -> Option<&'static Slot> {
     let me = sys::this_thread();

@@ -53,6 +53,7 @@ mod recording;
 mod stderr;
 mod template;
 mod vm;
+mod zygote;
 
 pub use arch::{Arch, UnknownArch};
 pub use binary::{Capabilities, Origin, Qemu, Version};

@@ -192,11 +192,6 @@ impl Process {
         })
     }
 
-    /// Whether it is another process's child.
-    pub(crate) fn is_adopted(&self) -> bool {
-        self.parent.is_some()
-    }
-
     /// The file that it writes to.
     pub(crate) fn stderr_pipe(&self) -> BorrowedFd<'_> {
         self.stderr.pipe()

@@ -23,10 +23,11 @@ use crate::launch::start::{
 };
 use crate::launch::{Launch, LaunchError, LaunchOptions};
 use crate::mapping::Mapping;
-use crate::preload;
-use crate::process::{ExitStatus, Parent, Process, Spawn, readable};
+use crate::preload::{self, wire};
+use crate::process::{ExitStatus, Parent, Process, readable};
 use crate::stderr::Stderr;
 use crate::vm::{Parts, Vm};
+use crate::zygote;
 
 /// A started machine that nobody uses: each [`fork`](Self::fork) is a machine like it, in the time of a fork instead of a start.
 ///
@@ -103,19 +104,6 @@ impl std::error::Error for ForkError {
     }
 }
 
-/// Kinds of requests to the library, and the words for its entries.
-mod wire {
-    pub(super) const FORK: u64 = 1;
-    pub(super) const WAIT: u64 = 2;
-    pub(super) const MONITOR_OBJECT: u64 = 1;
-    pub(super) const MONITOR_CALL: u64 = 2;
-    pub(super) const REPLACED: u64 = 0;
-    pub(super) const MAPPED: u64 = 1;
-    pub(super) const SHARED: u64 = 2;
-    /// The most files that one request names.
-    pub(super) const MOST: usize = 64;
-}
-
 impl Qemu {
     /// Starts a machine to be forked, and waits until it answers.
     ///
@@ -189,7 +177,7 @@ impl Nascent {
             qtest,
             monitor,
         } = prepared;
-        let control = preload::load_for_forks(&mut command, &mut made, options)
+        let control = preload::ask_for_forks(&mut command, &mut made, options)
             .map_err(|error| attempt.host("a preload library", error))?;
         let files: io::Result<Vec<Entry>> = made
             .inherit
@@ -199,11 +187,8 @@ impl Nascent {
             .collect();
         let mut files = files.map_err(|error| attempt.host("its files", error))?;
 
-        let how = Spawn {
-            inherit: &made.inherit,
-            core: options.core,
-        };
-        let process = Process::spawn(command, &how).map_err(|error| attempt.not_executed(error))?;
+        let process = zygote::spawn(qemu, command, &mut made, true, options.core)
+            .map_err(|error| attempt.not_executed(error))?;
         made.inherit.clear();
         let stderr = Entry::of(process.stderr_pipe(), Own::File)
             .map_err(|error| attempt.host("its files", error))?;
@@ -411,22 +396,9 @@ impl Inner {
                 self.process.borrow_mut().activity()
             )));
         }
-        let mut answer = [0; 512];
-        let (len, _) = recv(&self.control, &mut answer, RecvFlags::empty())
-            .map_err(|error| self.gone(error))?;
-        let word = |index: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&answer[index * 8..index * 8 + 8]);
-            i64::from_ne_bytes(bytes)
-        };
-        if len < 24 {
-            return Err(self.gone(Errno::PIPE));
-        }
-        if word(0) != 0 {
-            let text = String::from_utf8_lossy(&answer[24..len]);
-            return Err(ForkError::new(text));
-        }
-        Ok((word(1), word(2)))
+        wire::answer(&self.control)
+            .map_err(|error| self.gone(error))?
+            .map_err(ForkError::new)
     }
 
     /// The template does not listen: it is dead, or never had the library.
@@ -442,18 +414,9 @@ impl Inner {
 
 impl Parent for Inner {
     fn reap(&self, child: Pid) -> ExitStatus {
-        const EXITED: i64 = 1;
-        const KILLED: i64 = 2;
-        const DUMPED: i64 = 3;
         let pid = child.as_raw_nonzero().get().unsigned_abs();
-        match self.ask(wire::WAIT, pid.into(), &[], &[]) {
-            Ok((EXITED, status)) => ExitStatus::Exited(status as i32),
-            Ok((code @ (KILLED | DUMPED), signal)) => ExitStatus::Signal {
-                signal: signal as i32,
-                core: code == DUMPED,
-            },
-            Ok(_) | Err(_) => ExitStatus::Unknown,
-        }
+        self.ask(wire::WAIT, pid.into(), &[], &[])
+            .map_or(ExitStatus::Unknown, wire::ended)
     }
 }
 

@@ -551,11 +551,6 @@ impl Vm {
         &self.0.launch
     }
 
-    /// Whether it was forked from a [`Template`](crate::Template); else it was started for itself.
-    pub fn is_forked(&self) -> bool {
-        self.0.process.borrow().is_adopted()
-    }
-
     /// The QEMU that runs it.
     pub fn qemu(&self) -> &Qemu {
         &self.0.qemu

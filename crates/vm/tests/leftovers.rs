@@ -58,6 +58,20 @@ fn everything() -> Launch {
 #[test]
 fn nothing_is_left_whichever_way_a_machine_ends() {
     qemu();
+    let nothing = holdings();
+    std::thread::spawn(|| {
+        for _ in 0..3 {
+            start(&everything());
+        }
+    })
+    .join()
+    .unwrap();
+    common::eventually("the end of a thread's zygote", || holdings() == nothing);
+
+    // From its second start on a thread has a zygote.
+    for _ in 0..2 {
+        start(&everything());
+    }
     let before = holdings();
     let check = |what: &str| {
         // A thread that was joined may take a moment to leave the kernel's list.

@@ -17,8 +17,9 @@ use crate::blocks::Blocks;
 use crate::machine::{RamBackend, RamRegion};
 use crate::mapping::Mapping;
 use crate::preload;
-use crate::process::{Process, Spawn};
+use crate::process::Process;
 use crate::vm::{Parts, Vm};
+use crate::zygote;
 
 /// How long a VMM that has closed its sockets may take to be gone.
 pub(crate) const DEATH_TIME: Duration = Duration::from_secs(1);
@@ -100,16 +101,13 @@ impl Qemu {
             .map_err(|error| attempt.host("what it needs", error))?;
         attempt.command_line = shell_line(&prepared.command);
         let mut command = prepared.command;
-        if options.blocks.is_some() || options.frames && preload::is_there() {
-            preload::load(&mut command, &mut made, options)
-                .map_err(|error| attempt.host("a preload library", error))?;
+        let is_needed = options.blocks.is_some() || options.frames && preload::is_there();
+        if is_needed {
+            preload::ask(&mut command, &mut made, options)
+                .map_err(|error| attempt.host("a file of blocks", error))?;
         }
 
-        let how = Spawn {
-            inherit: &made.inherit,
-            core: options.core,
-        };
-        let mut process = Process::start(command, &how, self.main())
+        let mut process = zygote::spawn(self, command, &mut made, is_needed, options.core)
             .map_err(|error| attempt.not_executed(error))?;
         // The child has them now. Kept open here, its end of the sockets would outlive it.
         made.inherit.clear();
