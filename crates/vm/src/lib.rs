@@ -78,3 +78,4 @@ pub use ram::{Ram, Scalar};
 pub use recording::{Note, Noted, Recording};
 pub use template::{ForkError, Nascent, Template};
 pub use vm::Vm;
+pub use zygote::{Zygote, zygotes};

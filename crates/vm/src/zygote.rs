@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::Qemu;
 use crate::launch::resources::Made;
@@ -134,14 +134,47 @@ fn is_program(qemu: &Qemu) -> bool {
         && magic == *b"\x7fELF"
 }
 
-/// A QEMU that waits before its `main`.
+/// The zygotes of this thread.
+pub fn zygotes() -> Vec<Rc<Zygote>> {
+    ZYGOTES.with_borrow(|zygotes| {
+        let ready = zygotes.values().filter_map(|(_, state)| match state {
+            State::Ready(zygote) => Some(Rc::clone(zygote)),
+            State::Once | State::Never => None,
+        });
+        ready.collect()
+    })
+}
+
+/// A QEMU that waits before its `main`, of which a thread has its machines forked from the second one on.
 #[derive(Debug)]
-struct Zygote {
+pub struct Zygote {
     process: RefCell<Process>,
     control: OwnedFd,
 }
 
 impl Zygote {
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.process.borrow().pid()
+    }
+
+    /// The numbers of the processes that were forked from it, machines and templates, as long as nobody has taken their status.
+    pub fn children(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let list = list.unwrap_or_default();
+        let numbers = list.split_ascii_whitespace();
+        numbers.filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Ends one of its children, of which nobody here knows any more.
+    pub fn end(&self, child: u32) {
+        let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+        if let Some(child) = child.filter(|child| kill_process(*child, Signal::KILL).is_ok()) {
+            self.reap(child);
+        }
+    }
+
     fn begin(qemu: &Qemu) -> io::Result<Self> {
         let mut made = Made::default();
         let mut command = qemu.command();
