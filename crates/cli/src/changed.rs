@@ -21,6 +21,11 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
+    /// Whether anybody asked.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.changed_since.is_some()
+    }
+
     /// The cases that reach what changed, or all if nobody asked.
     ///
     /// What reaches a file is known from `jig coverage`; of a file that it did not look at, from its name in the names of cases.

@@ -1,7 +1,11 @@
 //! `jig guest`.
 
+pub(crate) mod engine;
 mod fetch;
+pub(crate) mod joined;
+mod outcome;
 mod run;
+pub(crate) mod select;
 
 use std::process::ExitCode;
 

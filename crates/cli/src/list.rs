@@ -12,6 +12,8 @@ use testjig::find::{self, Wish};
 use testjig::vm::{Arch, Suite};
 
 use crate::fail;
+use crate::guest::engine::Engine;
+use crate::guest::select::{self, Selected};
 
 /// Which cases.
 #[derive(Args)]
@@ -58,6 +60,19 @@ impl Selection {
             && self.arch.is_none_or(|arch| case.arch() == arch)
     }
 
+    /// The guest tests among them, which are on no path.
+    pub(crate) fn guests(&self) -> Vec<Selected> {
+        if self.on.is_some() || self.arch.is_some_and(|arch| arch != Arch::X86_64) {
+            return Vec::new();
+        }
+        select::among(&self.patterns, self.exact)
+    }
+
+    /// Whether anything was said of which cases.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.patterns.is_empty() && self.on.is_none() && self.arch.is_none()
+    }
+
     pub(crate) fn nothing_selected(&self, all: usize) -> ExitCode {
         let _ = fail(format_args!(
             "none of the {all} cases is selected by {:?}{}; `jig list` shows them all",
@@ -102,10 +117,14 @@ impl Arguments {
             .into_iter()
             .filter(|case| self.selection.selects(case))
             .collect();
-        if cases.is_empty() {
+        let guests = self.selection.guests();
+        if cases.is_empty() && guests.is_empty() {
             return self.selection.nothing_selected(all);
         }
-        let archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
+        let mut archs: BTreeSet<Arch> = cases.iter().map(Case::arch).collect();
+        if !guests.is_empty() {
+            archs.insert(Arch::X86_64);
+        }
         let qemus = find::remembered(&archs, cases.iter().map(Case::launch), &self.wish());
         let mut text = String::new();
         for case in &cases {
@@ -136,10 +155,16 @@ impl Arguments {
             }
             text.push('\n');
         }
+        let is_known = qemus.get(Arch::X86_64).is_ok() && Engine::has_kernel();
+        for guest in &guests {
+            // What a guest test wants of its QEMU shows when its host half runs.
+            text.push_str(&guest_line(guest, is_known, self.json));
+            text.push('\n');
+        }
         // A reader such as `head` may go away in the middle.
         let _ = io::stdout().write_all(text.as_bytes());
         if !self.json {
-            let count = cases.len();
+            let count = cases.len() + guests.len();
             eprintln!("{count} case{}", if count == 1 { "" } else { "s" });
         }
         if !self.json {
@@ -164,4 +189,22 @@ impl Arguments {
             ExitCode::from(5)
         }
     }
+}
+
+fn guest_line(guest: &Selected, is_known: bool, json: bool) -> String {
+    if !json {
+        return guest.title.clone();
+    }
+    let line = serde_json::json!({
+        "decision": if is_known { "run" } else { "unknown" },
+        "reason": null,
+        "name": guest.title,
+        "place": format!("{}:1", guest.title),
+        "arch": Arch::X86_64.to_string(),
+        "path": "",
+        "xfail": null,
+        "unstable": null,
+        "needs": ["guest"],
+    });
+    line.to_string()
 }

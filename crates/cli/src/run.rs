@@ -15,11 +15,14 @@ use testjig::history::History;
 use testjig::order::{self, Partition};
 use testjig::qemus::Qemus;
 use testjig::report::{All, Record};
-use testjig::runner::{self, Debug, Isolation, Plan};
+use testjig::runner::{self, Debug, Isolation, Plan, Summary};
 use testjig::vm::{Arch, Suite};
 use testjig::{records, verdict::Verdict};
 
 use crate::changed::Changed;
+use crate::guest::engine::{self, Options};
+use crate::guest::joined::Joined;
+use crate::guest::select::Selected;
 use crate::list::Selection;
 use crate::reports::Reports;
 use crate::{compare, fail};
@@ -67,7 +70,7 @@ pub(crate) struct Arguments {
     /// The Debian suite to fetch a QEMU from: sid, bookworm, bookworm-backports, …
     #[arg(long, value_name = "NAME", conflicts_with = "qemu")]
     suite: Option<Suite>,
-    /// All architectures, not only the default one
+    /// All architectures, not only the default one, and guest tests with every combination of their choices
     #[arg(long)]
     all: bool,
     /// Fetch nothing
@@ -87,6 +90,9 @@ pub(crate) struct Arguments {
     /// Run the cases in an order drawn from this number
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
+    /// What guest tests draw their choices from [default: another each time, told at the start]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Run each case this many times
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: usize,
@@ -102,9 +108,9 @@ pub(crate) struct Arguments {
     /// How many cases run at once [default: as many as there are cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
-    /// Seconds that a test may take once its machine is there, unless it sets its own deadline
-    #[arg(long, value_name = "SECONDS", default_value_t = runner::DEADLINE.as_secs())]
-    deadline: u64,
+    /// Seconds that a test may take once its machine is there, unless it sets its own deadline [default: 30; for guest tests: 180]
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
     /// How cases are kept apart: a machine forked for each, one started for each, what suits each, or both compared
     #[arg(long, value_name = "HOW", value_enum, default_value_t = How::Auto)]
     isolation: How,
@@ -163,11 +169,12 @@ impl Arguments {
             .into_iter()
             .filter(|case| self.selection.selects(case));
         let (cases, elsewhere) = self.of_one_arch(selected.collect(), &wish);
-        if cases.is_empty() {
+        let guests = self.guests(&wish);
+        if cases.is_empty() && guests.is_empty() {
             return self.selection.nothing_selected(all);
         }
         let cases = match self.changed.select(cases) {
-            Ok(cases) if cases.is_empty() => {
+            Ok(cases) if cases.is_empty() && guests.is_empty() => {
                 println!("no test is known to reach what changed");
                 return ExitCode::from(4);
             }
@@ -179,14 +186,15 @@ impl Arguments {
             Ok(cases) => cases,
             Err(error) => return fail(error),
         };
-        if self.last_failed && cases.is_empty() {
+        let guests = self.arranged_guests(guests, &history);
+        if self.last_failed && cases.is_empty() && guests.is_empty() {
             println!("none of the selected cases failed when it last ran here");
             return ExitCode::SUCCESS;
         }
-        if self.reports.of_one_case() && cases.len() != 1 {
+        let count = cases.len() + guests.len();
+        if self.reports.of_one_case() && count != 1 {
             return fail(format_args!(
-                "--vcd and --trace are of one case, and {} are selected: name one with --exact",
-                cases.len()
+                "--vcd and --trace are of one case, and {count} are selected: name one with --exact"
             ));
         }
         match self.compare[..] {
@@ -214,33 +222,40 @@ impl Arguments {
             expected,
             ..self.plan(cases)
         };
-        match runner::run(&plan, &mut All(reporters)) {
+        let (guests, left_out) = self.affordable(guests, &plan.qemus);
+        let mut reporters = All(reporters);
+        let ran = if guests.is_empty() {
+            runner::run(&plan, &mut reporters)
+        } else {
+            Joined::new(guests, self.guest_options(&plan), &plan.qemus, &wish)
+                .run(&plan, &mut reporters)
+        };
+        match ran {
             Ok(summary) => {
                 if let Some(log) = plan.log.filter(|log| self.keep && log.exists()) {
                     eprintln!("kept in {}", log.display());
                 }
                 if !to_stdout && !summary.interrupted {
-                    for (arch, count) in elsewhere {
-                        println!(
-                            "not run: {count} more on {arch}: {} run --arch {arch}",
-                            crate::me()
-                        );
-                    }
+                    tell_what_was_left_out(elsewhere, left_out);
                 }
-                let executed = summary.executed();
-                if executed < self.at_least && summary.exit_status() == 0 {
-                    let _ = writeln!(
-                        io::stderr(),
-                        "jig: only {executed} cases were executed, {} are required ({} skipped)",
-                        self.at_least,
-                        summary.count(Verdict::Skip),
-                    );
-                    return ExitCode::from(1);
-                }
-                ExitCode::from(summary.exit_status())
+                self.status(&summary)
             }
             Err(error) => fail(format_args!("failed to run the tests: {error}")),
         }
+    }
+
+    fn status(&self, summary: &Summary) -> ExitCode {
+        let executed = summary.executed();
+        if executed < self.at_least && summary.exit_status() == 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "jig: only {executed} cases were executed, {} are required ({} skipped)",
+                self.at_least,
+                summary.count(Verdict::Skip),
+            );
+            return ExitCode::from(1);
+        }
+        ExitCode::from(summary.exit_status())
     }
 
     /// How these cases are run, as far as that does not depend on the VMM.
@@ -254,7 +269,7 @@ impl Arguments {
                 Some(_) => 1,
                 None => self.jobs.unwrap_or_else(runner::default_jobs).max(1),
             },
-            deadline: Duration::from_secs(self.deadline),
+            deadline: self.deadline.map_or(runner::DEADLINE, Duration::from_secs),
             log: Some(records::directory()),
             show_output: self.show_output,
             rerun: self.rerun(),
@@ -307,6 +322,65 @@ impl Arguments {
         Ok(cases)
     }
 
+    /// The guest tests that are meant. They boot a Linux for x86_64 on a QEMU, and stand on no path.
+    fn guests(&self, wish: &Wish) -> Vec<Selected> {
+        let is_other = find::named_arch(wish).is_some_and(|arch| arch != Arch::X86_64);
+        if is_other
+            || self.vmm() == Some(Vmm::Embedded)
+            || self.changed.is_asked()
+            || self.debug().is_some()
+            || !self.compare.is_empty()
+        {
+            return Vec::new();
+        }
+        self.selection.guests()
+    }
+
+    /// The part of the guest tests that this run takes.
+    fn arranged_guests(&self, guests: Vec<Selected>, history: &History) -> Vec<Selected> {
+        let guests = match self.partition {
+            Some(partition) => partition.share(guests),
+            None => guests,
+        };
+        if !self.last_failed {
+            return guests;
+        }
+        let failures: Vec<&str> = history.failures().collect();
+        guests
+            .iter()
+            .flat_map(|guest| guest.as_in(&failures))
+            .collect()
+    }
+
+    /// Those of the guest tests that are run without being asked for, and how many are not. A bare run is the developer's every minute, and
+    /// a kernel for guests is not everybody's: nothing is fetched for them, and no machine is booted that need not be.
+    fn affordable(&self, guests: Vec<Selected>, qemus: &Qemus) -> (Vec<Selected>, usize) {
+        if self.all || !self.selection.is_bare() {
+            return (guests, 0);
+        }
+        let count = guests.len();
+        let is_possible = Joined::suits(qemus);
+        let mut taken = guests;
+        taken.retain(|guest| is_possible && guest.test.is_warm);
+        let left_out = count - taken.len();
+        (taken, left_out)
+    }
+
+    fn guest_options(&self, plan: &Plan) -> Options {
+        Options {
+            seed: self.seed.unwrap_or_else(engine::new_seed),
+            repeat: self.repeat as u64,
+            exhaustive: self.all,
+            pairwise: false,
+            jobs: plan.jobs,
+            deadline: Duration::from_secs(self.deadline.unwrap_or(engine::DEADLINE)),
+            cold: false,
+            bless: false,
+            fail_fast: self.fail_fast,
+            accept_skip: self.accept_skip.clone(),
+        }
+    }
+
     /// The cases of one architecture, unless several were asked for, and how many there are of the others: a bare run is the
     /// developer's every minute.
     fn of_one_arch(&self, cases: Vec<Case>, wish: &Wish) -> (Vec<Case>, BTreeMap<Arch, usize>) {
@@ -347,5 +421,16 @@ impl Arguments {
             let _ = write!(command, " --plant {name}");
         }
         command
+    }
+}
+
+/// Says what else there is: cases of other architectures, and guest tests that take longer.
+fn tell_what_was_left_out(elsewhere: BTreeMap<Arch, usize>, guests: usize) {
+    let me = crate::me();
+    for (arch, count) in elsewhere {
+        println!("not run: {count} more on {arch}: {me} run --arch {arch}");
+    }
+    if guests > 0 {
+        println!("not run: {guests} more that boot a Linux in the machine: {me} run guest-tests/");
     }
 }

@@ -28,7 +28,7 @@ mod words;
 pub use args::Arguments;
 pub use environment::{Environment, EnvironmentError, Manifest};
 pub use job::{Ending, Job, Report};
-pub use machine::{Boot, BootError, ChannelKind, Machine, Occurrence};
+pub use machine::{Boot, BootError, ChannelKind, Machine, Occurrence, can_be_warm};
 pub use run::{Stopper, Supervised, Test, find, supervise};
 pub use supervisor::serve_if_supervisor;
 pub use words::serve_if_word;

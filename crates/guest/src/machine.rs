@@ -488,7 +488,7 @@ fn excerpt(reply: &Reply) -> String {
 }
 
 /// Whether this QEMU writes states that are small and read fast (`mapped-ram` came with QEMU 9.0).
-fn can_be_warm(qemu: &Qemu) -> bool {
+pub fn can_be_warm(qemu: &Qemu) -> bool {
     qemu.version >= testjig_qmp::Version::new((9, 0, 0), "")
 }
 

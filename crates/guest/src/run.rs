@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::header::Header;
 use crate::job::{Ending, Job, Report};
 use crate::supervisor::SUPERVISE;
 
@@ -16,6 +17,8 @@ pub struct Test {
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// Whether its machines may begin where an equal one has booted to: it then takes a fraction of a second.
+    pub is_warm: bool,
 }
 
 /// The tests at these places: files as they are, and in directories the files that end in `.sh`.
@@ -45,9 +48,12 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<Test>, String> {
 
 fn test(path: &Path) -> Test {
     let name = path.file_stem().unwrap_or_default();
+    // A file that can't be read, or says what is not understood, is an error when it is run.
+    let header = fs::read(path).ok().and_then(|text| Header::of(&text).ok());
     Test {
         name: name.to_string_lossy().into_owned(),
         path: path.to_owned(),
+        is_warm: header.is_some_and(|header| header.warm),
     }
 }
 

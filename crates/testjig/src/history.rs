@@ -53,6 +53,12 @@ impl History {
         self.cases.get(case).is_some_and(|past| !past.good)
     }
 
+    /// The names of all cases that did not end well when they last ran.
+    pub fn failures(&self) -> impl Iterator<Item = &str> {
+        let bad = self.cases.iter().filter(|(_, past)| !past.good);
+        bad.map(|(name, _)| name.as_str())
+    }
+
     /// Writes it, in one step: two runs that end at once leave the history of one of them.
     fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else {
@@ -114,6 +120,7 @@ mod tests {
         assert_eq!(again.duration("a@x"), Some(Duration::from_millis(40)));
         assert!(!again.failed("a@x"));
         assert!(again.failed("b@x"));
+        assert_eq!(again.failures().collect::<Vec<_>>(), ["b@x"]);
         assert_eq!(again.duration("c@x"), None);
     }
 }
