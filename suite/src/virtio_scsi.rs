@@ -1,5 +1,6 @@
 //! Tests of the virtio SCSI host device. Sections are of Virtio 1.2; commands are of SPC-4 and SBC-3.
 
+mod blocks;
 mod commands;
 mod control;
 mod events;

@@ -176,8 +176,8 @@ impl Machine {
             inherit: &inherit,
             core: false,
         };
-        let mut process =
-            Process::spawn(command, &how).map_err(|error| BootError::Host("start QEMU", error))?;
+        let spawned = qemu.spawn(command, &how);
+        let mut process = spawned.map_err(|error| BootError::Host("start QEMU", error))?;
         // QEMU has them; an end that is kept open here would outlive it.
         drop(inherit);
         let qmp = match Qmp::connect(monitor, Instant::now() + BUILD_TIME) {

@@ -211,8 +211,7 @@ impl<'a> Asked<'a> {
         if ends != wanted || asked.texts.last().is_some_and(|byte| *byte != 0) {
             return Err(wrong());
         }
-        // Below, the program's libraries have opened what they keep.
-        const FIRST: c_int = 100;
+        // Others may be what the program's libraries have opened and keep.
         let own = [
             SOCKET.load(Ordering::Relaxed),
             LIBRARY.load(Ordering::Relaxed),
@@ -221,8 +220,8 @@ impl<'a> Asked<'a> {
             // SAFETY: only asks.
             (1..=2).contains(&number)
                 || own.contains(&number)
-                || number >= FIRST
-                    && (fds.contains(&number) || unsafe { sys::fcntl(number, sys::F_GETFD) } < 0)
+                || fds.contains(&number)
+                || unsafe { sys::fcntl(number, sys::F_GETFD) } < 0
         };
         let taken = asked.places().find(|(_, number)| !is_free(*number));
         match taken {

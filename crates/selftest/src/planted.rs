@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use testjig::prelude::*;
 use testjig::qos::dev::mc146818::Mc146818;
 use testjig::qos::mem::GuestAlloc;
-use testjig::vm::{MachineType, Pin, machine};
+use testjig::vm::{LaunchOptions, MachineType, Pin, machine};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -99,6 +99,15 @@ fn loops(_vm: &Vm) {
 fn leaves_a_process(_vm: &Vm) {
     let child = Command::new("tail").args(["-f", "/dev/null"]).spawn();
     std::mem::forget(child.expect("tail is everywhere"));
+}
+
+/// The third that the worker starts, so a zygote's child.
+#[testjig::test(on = Pc)]
+fn leaves_a_machine(qemu: &Qemu, launch: &Launch) {
+    for _ in 0..3 {
+        let vm = qemu.launch(launch, &LaunchOptions::default());
+        std::mem::forget(vm.expect("a machine"));
+    }
 }
 
 const KNOWN: &str = "register D is not what it is not, https://example.org/bug/1";

@@ -164,6 +164,15 @@ fn a_process_left_behind_is_a_leak_and_is_ended() {
     );
 }
 
+#[test]
+fn machines_left_behind_are_a_leak_and_are_ended() {
+    expect(
+        beside_a_passing_one("leaves_a_machine").case("leaves_a_machine"),
+        "LEAK",
+        "the test left 3 process(es) running",
+    );
+}
+
 /// The line of a planted test, so many behind its head.
 fn line_in(test: &str, line: usize) -> String {
     let source = include_str!("../src/planted.rs");

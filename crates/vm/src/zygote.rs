@@ -58,7 +58,20 @@ thread_local! {
     static ZYGOTES: RefCell<HashMap<Program, (Stamp, State)>> = RefCell::default();
 }
 
-/// Starts a QEMU: as a zygote's child, or by executing its program; with the preload library in any case if that `is_needed`.
+impl Qemu {
+    /// Starts a command that begins with [`command`](Self::command), as [`Process::spawn`] would: by executing it, or as a zygote's child.
+    ///
+    /// # Errors
+    /// As of [`Process::spawn`].
+    pub fn spawn(&self, command: Command, how: &Spawn<'_>) -> io::Result<Process> {
+        match forked(self, &command, how) {
+            Some(process) => Ok(process),
+            None => Process::start(command, how, self.main()),
+        }
+    }
+}
+
+/// The same, with the preload library in any case if that `is_needed`.
 pub(crate) fn spawn(
     qemu: &Qemu,
     mut command: Command,
@@ -66,21 +79,22 @@ pub(crate) fn spawn(
     is_needed: bool,
     core: bool,
 ) -> io::Result<Process> {
-    if let Some(zygote) = of(qemu) {
-        let arguments = command.get_args().skip(qemu.leading_args.len());
-        if let Ok(process) = zygote.start(arguments, &command, &made.inherit, core) {
-            return Ok(process);
-        }
-        // What it declines once it may decline again: a directory that is gone, an environment of any size.
+    let inherit = &made.inherit;
+    if let Some(process) = forked(qemu, &command, &Spawn { inherit, core }) {
+        return Ok(process);
     }
     if is_needed {
         preload::insert(&mut command, made)?;
     }
-    let how = Spawn {
-        inherit: &made.inherit,
-        core,
-    };
-    Process::start(command, &how, qemu.main())
+    let inherit = &made.inherit;
+    Process::start(command, &Spawn { inherit, core }, qemu.main())
+}
+
+/// The command as a zygote's child; `None` where it is to be executed.
+fn forked(qemu: &Qemu, command: &Command, how: &Spawn<'_>) -> Option<Process> {
+    let arguments = command.get_args().skip(qemu.leading_args.len());
+    // What it declines once it may take the next time: a directory that is gone, an environment of any size.
+    of(qemu)?.start(arguments, command, how).ok()
 }
 
 /// The zygote of this program, if this is not the first time that the thread starts it and there can be one.
@@ -198,18 +212,17 @@ impl Zygote {
         })
     }
 
-    /// A child with these arguments, and what else the command and `inherit` say.
+    /// A child with these arguments, and what else the command and `how` say.
     fn start<'a>(
         self: &Rc<Self>,
         arguments: impl Iterator<Item = &'a OsStr>,
         command: &Command,
-        inherit: &[OwnedFd],
-        core: bool,
+        how: &Spawn<'_>,
     ) -> io::Result<Process> {
         let (stderr, write_end) = Stderr::new()?;
         let mut fds: Vec<BorrowedFd<'_>> = vec![write_end.as_fd(); 2];
         let mut numbers = vec![1, 2];
-        for fd in inherit {
+        for fd in how.inherit {
             fds.push(fd.as_fd());
             numbers.push(fd.as_raw_fd());
         }
@@ -221,7 +234,9 @@ impl Zygote {
             }
             texts.push(0);
         };
-        text(&[env::current_dir()?.as_os_str()]);
+        let mut directory = env::current_dir()?;
+        directory.extend(command.get_current_dir());
+        text(&[directory.as_os_str()]);
         let arguments = arguments.map(|argument| text(&[argument])).count();
         let mut variables: HashMap<OsString, OsString> = env::vars_os().collect();
         for (name, value) in command.get_envs() {
@@ -235,7 +250,7 @@ impl Zygote {
         }
         let words = [
             wire::START,
-            u64::from(core),
+            u64::from(how.core),
             numbers.len() as u64,
             arguments as u64,
             variables.len() as u64,

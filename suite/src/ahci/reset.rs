@@ -136,15 +136,22 @@ fn a_machine_reset_stops_everything(hba: Ahci, vm: &Vm) {
 }
 
 /// A queued command in flight is given up by a port reset, and by one of the HBA.
-#[testjig::test(on = Ahci, launch = slow, vary(whole_hba = [false, true]))]
-fn a_reset_ends_a_queued_command(hba: Ahci, whole_hba: bool) {
+#[testjig::test(on = Ahci, launch = slow, vary(whole_hba = [false, true], writes = [false, true]))]
+fn a_reset_ends_a_queued_command(hba: Ahci, whole_hba: bool, writes: bool) {
+    let command = if writes {
+        Command::WRITE_FPDMA_QUEUED
+    } else {
+        Command::READ_FPDMA_QUEUED
+    };
     let engine = hba.port(0).start();
     let buffer = buffer(&hba, SECTOR);
-    let task = Taskfile::new(Command::READ_FPDMA_QUEUED)
+    let task = Taskfile::new(command)
         .at(Address::Lba48(1))
         .features(1)
         .count(2 << 3);
-    engine.prepare(2, &Request::new(&task, &[whole(&buffer)]));
+    let request = Request::new(&task, &[whole(&buffer)]);
+    let request = if writes { request.to_device() } else { request };
+    engine.prepare(2, &request);
     engine.port().write(PortReg::Sact, 1 << 2);
     engine.issue(1 << 2);
     if whole_hba {

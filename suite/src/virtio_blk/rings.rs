@@ -243,3 +243,25 @@ fn there_is_one_virtqueue_unless_more_are_wanted(blk: Modern<VirtioBlk>) {
     assert_eq!(blk.device().transport().queue_max(1), 0);
     assert_eq!(blk.device().transport().queue_max(1023), 0);
 }
+
+/// [2.6, 4.1.4.3.2, 4.2.2] A virtqueue that the device has not can be laid out, enabled and notified of: nothing comes of it.
+#[testjig::test(on = VirtioBlk, needs(running))]
+fn a_virtqueue_that_is_not_there_does_nothing(blk: VirtioBlk, vm: &Vm) {
+    let device = blk.device();
+    let disk = blk.start(Layout::Split);
+    for index in [1, 7, 1023] {
+        assert_eq!(device.transport().queue_max(index), 0);
+        let request = disk.request(Kind::FLUSH, 0);
+        let queue = device.lay_out(index, 8);
+        device.transport().enable_queue(index, &queue.rings());
+        queue.add(&request.segments());
+        queue.kick();
+        assert_eq!(disk.flush(), Status::OK);
+        assert!(!queue.has_used(), "virtqueue {index}");
+    }
+    disk.write(3, &pattern(BYTES, 0x3c));
+    assert_eq!(
+        vm.disk(VIRTIO_BLK_DRIVE).sector(3)[..],
+        pattern(BYTES, 0x3c)[..]
+    );
+}
