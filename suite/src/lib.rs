@@ -2,9 +2,11 @@
 
 mod ahci;
 mod atapi;
+mod ds1338;
 mod floppy;
 mod fw_cfg;
 mod hd_geo;
+mod i2c;
 mod i440fx;
 mod i8042;
 mod ide;

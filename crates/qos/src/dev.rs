@@ -4,6 +4,7 @@ pub mod acpi_pci_hotplug;
 pub mod ahci;
 pub mod ata;
 pub mod atapi;
+pub mod ds1338;
 pub mod fw_cfg;
 pub mod i440fx;
 pub mod i8042;

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`bus`] | I/O ports and memory-mapped registers from a base |
 //! | [`dev`] | the drivers, one module a device, named as its data sheet names it |
+//! | [`i2c`] | I²C buses: controllers, targets |
 //! | [`mem`] | guest memory: the allocator, owned buffers, structures with their byte order |
 //! | [`pci`] | PCI and PCI Express: host bridges, functions, base addresses, capabilities, bridges, interrupts |
 //! | [`rtas`], [`csr`] | services of POWER servers, registers of RISC-V harts |
@@ -31,6 +32,7 @@ pub mod bus;
 pub mod csr;
 pub mod describe;
 pub mod dev;
+pub mod i2c;
 pub mod mem;
 pub mod pci;
 pub mod qom;

@@ -51,6 +51,14 @@ machine! {
     ArmVirt
 }
 machine! {
+    /// Freescale's i.MX25 product development kit. QEMU's `imx25-pdk`.
+    Imx25Pdk
+}
+machine! {
+    /// Arm's MPS2 board with the Cortex-M3 of AN385. QEMU's `mps2-an385`.
+    Mps2An385
+}
+machine! {
     /// The board of RISC-V that exists only in QEMU: its `virt`.
     RiscvVirt
 }
@@ -86,6 +94,8 @@ crate::graph!(|graph| {
     graph.machine(&machine::I386_Q35, I386Q35::new);
     graph.machine(&machine::MICROVM, Microvm::new);
     graph.machine(&machine::AARCH64_VIRT, ArmVirt::new);
+    graph.machine(&machine::IMX25_PDK, Imx25Pdk::new);
+    graph.machine(&machine::MPS2_AN385, Mps2An385::new);
     graph.machine(&machine::RISCV64_VIRT, RiscvVirt::new);
     graph.machine(&machine::PPC64_PSERIES, Pseries::new);
     graph.machine(&machine::PPC_MAC99, Mac99::new);

@@ -129,6 +129,10 @@ pub static I386_MICROVM: MachineType = memfd(Arch::I386, "microvm", 128 * MIB, m
 pub static AARCH64_VIRT: MachineType = memfd(Arch::Aarch64, "virt", 128 * MIB, at_1_gib);
 /// The Raspberry Pi 3B; always 1 GiB, of which the peripherals cover the last 16 MiB.
 pub static RASPI3B: MachineType = memfd(Arch::Aarch64, "raspi3b", GIB, raspi3_ram);
+/// Freescale's i.MX25 board; RAM begins at 2 GiB and has at most 512 MiB.
+pub static IMX25_PDK: MachineType = memfd(Arch::Aarch64, "imx25-pdk", 128 * MIB, at_2_gib);
+/// Arm's MPS2 board with the Cortex-M3 of AN385; always 16 MiB, from 0x2100_0000 on.
+pub static MPS2_AN385: MachineType = memfd(Arch::Aarch64, "mps2-an385", 16 * MIB, mps2_ram);
 /// The generic 32-bit Arm machine; RAM begins at 1 GiB.
 pub static ARM_VIRT: MachineType = memfd(Arch::Arm, "virt", 128 * MIB, at_1_gib);
 /// The generic 64-bit RISC-V machine; RAM begins at 2 GiB.
@@ -165,6 +169,8 @@ pub static ALL: &[&MachineType] = &[
     &I386_MICROVM,
     &AARCH64_VIRT,
     &RASPI3B,
+    &IMX25_PDK,
+    &MPS2_AN385,
     &ARM_VIRT,
     &RISCV64_VIRT,
     &SPARC_SS5,
@@ -240,6 +246,11 @@ fn at_0(memory: u64) -> Vec<RamRegion> {
 
 fn at_1_gib(memory: u64) -> Vec<RamRegion> {
     at(GIB, 0, memory)
+}
+
+/// The MPS2's PSRAM (DAI 0385, memory map).
+fn mps2_ram(memory: u64) -> Vec<RamRegion> {
+    at(0x2100_0000, 0, memory)
 }
 
 fn at_2_gib(memory: u64) -> Vec<RamRegion> {

@@ -12,6 +12,7 @@ mod ahci;
 mod ata;
 mod fw_cfg;
 mod hypercalls;
+mod i2c;
 mod i440fx;
 mod i8042;
 mod i82078;
