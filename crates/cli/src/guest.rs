@@ -1,5 +1,6 @@
 //! `jig guest`.
 
+mod build;
 pub(crate) mod engine;
 mod fetch;
 pub(crate) mod joined;
@@ -23,6 +24,10 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Fetch the kernel and the programs of guests ahead of need
     Fetch(fetch::Arguments),
+    /// Build the kernel and the programs of guests from Debian's source packages
+    Build(build::Arguments),
+    /// Pack the complete source of the kernel and the programs of guests
+    Source(build::SourceArguments),
 }
 
 impl Arguments {
@@ -30,6 +35,8 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => arguments.run(),
             Command::Fetch(arguments) => arguments.run(),
+            Command::Build(arguments) => arguments.run(),
+            Command::Source(arguments) => arguments.run(),
         }
     }
 }

@@ -76,6 +76,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    testjig_guest::register(testjig_guest_tests::TESTS);
     let serve_guest_test =
         || testjig_guest::serve_if_word().or_else(testjig_guest::serve_if_supervisor);
     if let Some(status) = serve_guest_test().or_else(testjig::serve_if_worker) {

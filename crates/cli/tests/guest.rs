@@ -2,10 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use testjig::vm::{Cache, Silent};
@@ -300,53 +297,4 @@ fn a_state_is_used_again_and_a_corrupted_one_is_not() {
     assert_ne!(ids[1], ids[2], "--cold boots");
     assert_ne!(ids[0], ids[3], "the state was no state");
     assert_eq!(ids[3], ids[4], "another was written");
-}
-
-/// The processes whose environment or arguments name that directory.
-fn processes_of(directory: &Path) -> Vec<String> {
-    let name = directory.display().to_string();
-    let entries = fs::read_dir("/proc").expect("it is there").flatten();
-    entries
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&name))
-        .collect()
-}
-
-#[test]
-fn nothing_is_left_of_a_test_whose_runner_was_killed() {
-    let temporary = tempfile::tempdir().expect("a directory");
-    let host = format!(
-        "(trap '' TERM HUP; exec sh -c 'while :; do sleep 1; done' {0}) & start_qemu {SMALL} -name {0}; echo $pid > {0}/started; sleep 1000",
-        temporary.path().display()
-    );
-    let (_directory, path) = script(&host, "sleep 1000");
-    let mut runner = jig(&[&path])
-        .env("TMPDIR", temporary.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("jig runs");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !temporary.path().join("started").exists() {
-        assert!(Instant::now() < deadline, "the test did not begin");
-        thread::sleep(Duration::from_millis(20));
-    }
-    assert!(!processes_of(temporary.path()).is_empty());
-    runner.kill().expect("it runs");
-    runner.wait().expect("it ends");
-    loop {
-        let left = processes_of(temporary.path());
-        let files: Vec<_> = fs::read_dir(temporary.path())
-            .expect("it is there")
-            .flatten()
-            .map(|entry| entry.file_name())
-            .filter(|name| name != "started")
-            .collect();
-        if left.is_empty() && files.is_empty() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "left: {left:?} {files:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }

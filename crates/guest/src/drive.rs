@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testjig_agent::wire::{Exit, MAX_BYTES, Reply, Request};
+use testjig_qmp::Qmp;
 use testjig_qmp::events::Shutdown;
 use testjig_vm::{ExitReport, ExitStatus};
 
@@ -56,6 +57,12 @@ pub(crate) enum Ask {
     Hmp(String),
     /// A program to run in the guest.
     Guest(Vec<Vec<u8>>),
+    /// A request for the agent, and where its reply goes.
+    Op(Request, mpsc::Sender<Result<Reply, String>>),
+    /// Something to do with the monitor.
+    With(Box<dyn FnOnce(&mut Qmp) + Send>),
+    /// The guest half, which is driven from the host, is over.
+    Done,
     /// End the machine.
     End,
 }
@@ -80,6 +87,8 @@ pub(crate) struct State {
     /// The host half wants to know how the machine ends, and nothing else any more.
     pub(crate) released: bool,
     pub(crate) events: Vec<(String, Value)>,
+    /// What a guest half in Rust has told its host half.
+    pub(crate) told: Vec<String>,
     pub(crate) stderr: String,
     /// The end of what the guest printed.
     pub(crate) tail: VecDeque<u8>,
@@ -153,6 +162,44 @@ impl Handle {
         let _ = (&*self.waker).write(&[1]);
     }
 
+    /// Has the agent do something.
+    pub(crate) fn op(&self, request: Request) -> Result<Reply, String> {
+        let (sender, reply) = mpsc::channel();
+        // Whether it was sent at all: the reply comes when the agent has it.
+        self.ask(Ask::Op(request, sender))?;
+        let reply = reply
+            .recv()
+            .unwrap_or_else(|_| Err("the machine ended".to_owned()))?;
+        match reply {
+            Reply::Failed { text, .. } => Err(String::from_utf8_lossy(&text).into_owned()),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Does something with the monitor, in the thread that has the machine.
+    pub(crate) fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Qmp) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let (sender, result) = mpsc::channel();
+        let work = Box::new(move |qmp: &mut Qmp| drop(sender.send(work(qmp))));
+        self.ask(Ask::With(work))?;
+        result.recv().map_err(|_| "the machine ended".to_owned())
+    }
+
+    /// Says what went wrong in the guest, which ends the machine.
+    pub(crate) fn fail(&self, problem: Problem) {
+        self.state().problem.get_or_insert(problem);
+        self.shared.1.notify_all();
+        let _ = (&*self.waker).write(&[1]);
+    }
+
+    /// Tells the host half something.
+    pub(crate) fn tell(&self, word: &str) {
+        self.state().told.push(word.to_owned());
+        self.shared.1.notify_all();
+    }
+
     /// Asks for something and waits for the answer, which comes at the machine's end at the latest.
     pub(crate) fn ask(&self, ask: Ask) -> Answer {
         let (sender, answer) = mpsc::channel();
@@ -187,8 +234,8 @@ pub(crate) type Echo<'a> = &'a mut dyn FnMut(&[u8]);
 
 /// What a machine is for.
 pub(crate) struct Errand<'a> {
-    /// The guest half.
-    pub(crate) script: &'a [u8],
+    /// The guest half; none if it is driven from the host.
+    pub(crate) script: Option<&'a [u8]>,
     /// Its environment.
     pub(crate) env: Vec<Vec<u8>>,
     pub(crate) log: &'a Mutex<Log>,
@@ -206,6 +253,8 @@ enum Phase {
     /// Its parts that are still to be written, and the request for the last one.
     Writing(u32),
     Running(u32),
+    /// The guest half is a function on the host.
+    Driven,
     Syncing(u32),
     /// All is done, and the machine is left alone for a moment: what the guest half saw may reach QEMU, and the host half, after it.
     Over(Instant),
@@ -223,6 +272,7 @@ pub(crate) fn drive(mut machine: Machine, started: Instant, reins: &Reins, mut e
         phase: Phase::Booting,
         started,
         asked: Vec::new(),
+        ops: Vec::new(),
         heard: Instant::now(),
         ping: None,
         stopped: false,
@@ -248,6 +298,8 @@ struct Driver<'a> {
     started: Instant,
     /// Programs that the host half has run in the guest: request, output so far, and who waits.
     asked: Vec<(u32, Vec<u8>, mpsc::Sender<Answer>)>,
+    /// Requests whose replies somebody waits for.
+    ops: Vec<(u32, mpsc::Sender<Result<Reply, String>>)>,
     /// When the agent was last heard of.
     heard: Instant,
     /// The ping that is not answered yet, and when it was sent.
@@ -361,7 +413,11 @@ impl Driver<'_> {
         let boot = self.started.elapsed();
         self.heard = Instant::now();
         self.change(|state| state.ready = Some(boot));
-        match write_script(machine, errand.script) {
+        let Some(script) = errand.script else {
+            self.phase = Phase::Driven;
+            return None;
+        };
+        match write_script(machine, script) {
             Ok(last) => {
                 self.phase = Phase::Writing(last);
                 None
@@ -420,6 +476,10 @@ impl Driver<'_> {
             }
             return None;
         }
+        if let Some(index) = self.ops.iter().position(|(op, _)| *op == id) {
+            let _ = self.ops.swap_remove(index).1.send(Ok(reply));
+            return None;
+        }
         match (&self.phase, reply) {
             (Phase::Waking(ping), Reply::Pong(_)) if *ping == id => {
                 return self.awake(machine, errand);
@@ -448,12 +508,7 @@ impl Driver<'_> {
                     Reply::Signalled(signal) => 128 + signal,
                     _ => 0,
                 };
-                self.change(|state| state.status = Some(status));
-                // What it wrote to disks is to be seen by the host half.
-                match machine.send(&Request::Exit(Exit::Stay)) {
-                    Ok(sync) => self.phase = Phase::Syncing(sync),
-                    Err(_) => return Some(machine.end()),
-                }
+                return self.over(machine, status);
             }
             (Phase::Syncing(sync), Reply::Done) if *sync == id => {
                 self.phase = Phase::Over(Instant::now());
@@ -465,6 +520,17 @@ impl Driver<'_> {
                 )));
             }
             _ => {}
+        }
+        None
+    }
+
+    /// The guest half has ended.
+    fn over(&mut self, machine: &mut Machine, status: i32) -> Option<ExitReport> {
+        self.change(|state| state.status = Some(status));
+        // What it wrote to disks is to be seen by the host half.
+        match machine.send(&Request::Exit(Exit::Stay)) {
+            Ok(sync) => self.phase = Phase::Syncing(sync),
+            Err(_) => return Some(machine.end()),
         }
         None
     }
@@ -507,6 +573,21 @@ impl Driver<'_> {
                         Err(error) => Err(error.to_string()),
                     }
                 }
+            }
+            Ask::Op(request, reply) => match machine.send(&request) {
+                Ok(id) => {
+                    self.ops.push((id, reply));
+                    Ok((Vec::new(), 0))
+                }
+                Err(error) => Err(error.to_string()),
+            },
+            Ask::With(work) => {
+                work(machine.qmp());
+                Ok((Vec::new(), 0))
+            }
+            Ask::Done => {
+                let _ = answer.send(Ok((Vec::new(), 0)));
+                return self.over(machine, 0);
             }
             Ask::End => {
                 let report = machine.end();

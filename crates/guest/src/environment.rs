@@ -1,5 +1,9 @@
 //! The kernel and the programs that guests run: [`Environment`].
 
+mod built;
+mod fetched;
+mod sources;
+
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -10,11 +14,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use testjig_vm::provision::{Package, ProvisionError, Unpacked, Wanted};
-use testjig_vm::{Cache, Progress, Suite};
+use testjig_vm::provision::{Package, ProvisionError, SourceFile};
+use testjig_vm::{Cache, Suite};
 
 use crate::initramfs::Archive;
-use crate::{kernel, modules};
+
+pub use built::How;
 
 /// The agent, as the build script compiled it.
 static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
@@ -32,12 +37,34 @@ const VMLINUZ: &str = "vmlinuz";
 const BUSYBOX: &str = "busybox";
 const MODULES: &str = "modules";
 
+/// How an environment came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Packages of a distribution, as they are.
+    Fetched,
+    /// Built on this machine from a distribution's source packages.
+    Built,
+}
+
+impl std::str::FromStr for Lane {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fetched" => Ok(Self::Fetched),
+            "built" => Ok(Self::Built),
+            _ => Err("it is fetched or built".to_owned()),
+        }
+    }
+}
+
 /// What a guest environment is made of. It lies beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// How it came to be: `fetched` from a distribution, as it is.
-    pub lane: String,
+    /// How it came to be.
+    pub lane: Lane,
     /// The suite it was taken from.
     pub suite: Suite,
     /// Debian's name of the kind of machine it is for.
@@ -52,6 +79,12 @@ pub struct Manifest {
     pub source: String,
     /// The packages, with their checksums.
     pub packages: Vec<Package>,
+    /// The source packages that it was built of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceFile>,
+    /// The compiler that built it, as it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
     /// Where busybox's programs are expected to be.
     pub applets: Vec<String>,
     /// Its files with their SHA-256, in hexadecimal.
@@ -88,6 +121,12 @@ pub enum EnvironmentError {
     Io(String, io::Error),
     /// The agent is not built for this kind of machine.
     NoAgent,
+    /// There is no such environment to do something with: what, and what to do.
+    Missing(String),
+    /// What a build needs is not on this machine: what, and the packages that have it.
+    NoTools(Vec<String>, Vec<String>),
+    /// A step of a build failed: which, where it said why, and the end of that.
+    Build(String, PathBuf, String),
 }
 
 impl fmt::Display for EnvironmentError {
@@ -99,6 +138,19 @@ impl fmt::Display for EnvironmentError {
                 "failed to make a guest environment: {what}; take another suite (`jig guest fetch --suite NAME`)"
             ),
             Self::Io(what, error) => write!(f, "failed to {what}: {error}"),
+            Self::Missing(what) => f.write_str(what),
+            Self::NoTools(what, packages) => write!(
+                f,
+                "failed to build a guest environment: this machine has no {}; `apt-get install {}` as root, or another compiler with --cc, \
+                 or `jig guest fetch`, which needs none of it",
+                what.join(", no "),
+                packages.join(" ")
+            ),
+            Self::Build(step, log, said) => write!(
+                f,
+                "failed to build a guest environment: {step} failed; the log is {}\n{said}",
+                log.display()
+            ),
             Self::NoAgent => write!(
                 f,
                 "failed to make a guest environment: there is no agent for {} machines",
@@ -127,8 +179,14 @@ impl Environment {
         Suite::new("bookworm").unwrap_or_else(|_| Suite::sid())
     }
 
-    /// The newest environment of that suite that lies in the cache.
+    /// The environment of that suite that guests boot: one that was built here, else the newest that was fetched.
     pub fn find(suite: &Suite, cache: &Cache) -> Option<Self> {
+        Self::find_lane(Lane::Built, suite, cache)
+            .or_else(|| Self::find_lane(Lane::Fetched, suite, cache))
+    }
+
+    /// The newest environment of that suite that came to be in that way.
+    pub fn find_lane(lane: Lane, suite: &Suite, cache: &Cache) -> Option<Self> {
         let cache = cache.guests();
         let homes = fs::read_dir(&cache).ok()?.flatten().filter(|home| {
             let name = home.file_name();
@@ -139,133 +197,22 @@ impl Environment {
         homes
             .flat_map(|home| fs::read_dir(home.path()).into_iter().flatten().flatten())
             .filter_map(|version| Self::read(&version.path(), &cache))
+            .filter(|environment| environment.manifest.lane == lane)
             .max_by_key(|environment| environment.manifest.time)
     }
 
-    /// Sees to it that there is an environment of that suite, and fetches it from the machine's Debian archive if there is none.
-    ///
-    /// # Errors
-    /// If it can't be had; the error says why and what to do.
-    pub fn fetch(
-        suite: &Suite,
-        cache: &Cache,
-        progress: &dyn Progress,
+    /// Moves what was made in `staging` to its place, with its manifest.
+    fn install(
+        staging: tempfile::TempDir,
+        name: &str,
+        manifest: &Manifest,
+        guest: &Path,
     ) -> Result<Self, EnvironmentError> {
-        match Self::find(suite, cache) {
-            Some(found) => Ok(found),
-            None => Self::fetch_unless(suite, cache, progress, || {
-                Self::find(suite, cache).is_some()
-            }),
-        }
-    }
-
-    /// As [`fetch`](Self::fetch), but takes what the suite has now.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn refresh(
-        suite: &Suite,
-        cache: &Cache,
-        progress: &dyn Progress,
-    ) -> Result<Self, EnvironmentError> {
-        Self::fetch_unless(suite, cache, progress, || false)
-    }
-
-    fn fetch_unless(
-        suite: &Suite,
-        cache: &Cache,
-        progress: &dyn Progress,
-        is_there: impl FnOnce() -> bool,
-    ) -> Result<Self, EnvironmentError> {
-        if AGENT.is_empty() {
-            return Err(EnvironmentError::NoAgent);
-        }
-        let wanted = Wanted {
-            what: "a kernel and busybox for guests",
-            names: &[kernel_package(), "busybox-static"],
-            takes: |name| name == "busybox-static" || is_kernel(name),
-            suite,
-            directory: &cache.guests(),
-        };
-        let made = match wanted.unpack(is_there, progress)? {
-            Some(unpacked) => Self::make(&unpacked, suite, cache)?,
-            None => Self::find(suite, cache).ok_or_else(|| {
-                EnvironmentError::Unusable("what another process fetched is gone again".to_owned())
-            })?,
-        };
-        progress.done();
-        Ok(made)
-    }
-
-    /// Takes what guests need out of the unpacked packages.
-    fn make(unpacked: &Unpacked, suite: &Suite, cache: &Cache) -> Result<Self, EnvironmentError> {
-        let guest = cache.guests();
-        let root = unpacked.root();
-        let (image, release) = kernel_image(&root.join("boot"))?;
-        let module_tree = ["lib/modules", "usr/lib/modules"]
-            .map(|place| root.join(place).join(&release))
-            .into_iter()
-            .find(|place| place.is_dir())
-            .ok_or_else(|| {
-                EnvironmentError::Unusable(format!("the package holds no modules of {release}"))
-            })?;
-        let busybox = ["bin/busybox", "usr/bin/busybox"]
-            .map(|place| root.join(place))
-            .into_iter()
-            .find(|place| place.is_file())
-            .ok_or_else(|| {
-                EnvironmentError::Unusable("the package holds no bin/busybox".to_owned())
-            })?;
-        let kernel_package = unpacked
-            .packages()
-            .iter()
-            .find(|package| is_kernel(&package.name))
-            .ok_or_else(|| EnvironmentError::Unusable("no kernel was fetched".to_owned()))?;
-
-        let staging = attempt(
-            format_args!("make a directory in {}", guest.display()),
-            tempfile::Builder::new()
-                .prefix(".staging-")
-                .tempdir_in(&guest),
-        )?;
         let place = staging.path();
-        let copy = |from: &Path, to: &str| {
-            attempt(
-                format_args!("copy {} to {}", from.display(), place.display()),
-                fs::copy(from, place.join(to)).map(drop),
-            )
-        };
-        copy(&image, VMLINUZ)?;
-        copy(&busybox, BUSYBOX)?;
-        let config = image.with_file_name(format!("config-{release}"));
-        if config.is_file() {
-            copy(&config, "config")?;
-        }
-        // Without it guests boot the image as it is, and take longer.
-        if let Ok(elf) = kernel::uncompressed(&image) {
-            attempt("write the kernel", fs::write(place.join(VMLINUX), elf))?;
-        }
-        copy_modules(&module_tree, &release, &place.join(MODULES))?;
-        let manifest = Manifest {
-            lane: "fetched".to_owned(),
-            suite: suite.clone(),
-            dpkg_arch: unpacked.dpkg_arch().to_owned(),
-            release,
-            version: kernel_package.version.clone(),
-            time: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_secs()),
-            source: unpacked.source().to_owned(),
-            packages: unpacked.packages().to_vec(),
-            applets: applets(&busybox)?,
-            files: attempt("read what was made", checksums(place))?,
-        };
-        let text = serde_json::to_vec_pretty(&manifest)
+        let text = serde_json::to_vec_pretty(manifest)
             .map_err(|error| EnvironmentError::Unusable(error.to_string()))?;
         attempt("write the manifest", fs::write(place.join(MANIFEST), text))?;
-
-        let home = guest.join(format!("{suite}-{}", manifest.dpkg_arch));
-        let name = manifest.version.replace(':', "-");
+        let home = guest.join(format!("{}-{}", manifest.suite, manifest.dpkg_arch));
         let to = home.join(name);
         attempt(
             format_args!("move it to {}", to.display()),
@@ -278,7 +225,7 @@ impl Environment {
         )?;
         // It is where it belongs: nothing is left to remove.
         let _ = staging.keep();
-        Self::read(&to, &guest).ok_or_else(|| {
+        Self::read(&to, guest).ok_or_else(|| {
             EnvironmentError::Unusable(format!("{} can't be read back", to.display()))
         })
     }
@@ -308,9 +255,14 @@ impl Environment {
             release,
             version,
             suite,
+            lane,
             ..
         } = &self.manifest;
-        format!("guest: Linux {release} ({version}), fetched from Debian {suite}, not built here")
+        let whence = match lane {
+            Lane::Fetched => format!("fetched from Debian {suite}, not built here"),
+            Lane::Built => format!("built here from the sources of Debian {suite}"),
+        };
+        format!("guest: Linux {release} ({version}), {whence}")
     }
 
     /// The kernel to boot: uncompressed where it could be, for QEMU's PVH entry.
@@ -321,6 +273,44 @@ impl Environment {
         } else {
             self.directory.join(VMLINUZ)
         }
+    }
+
+    /// Whether it is what its manifest says, as far as guests would find out in a way that nobody understands: all files are there, and the
+    /// kernel is the kernel. What else is read of it is compared when it is read.
+    ///
+    /// # Errors
+    /// If not; the error says what is wrong and what to do.
+    pub fn check(&self) -> Result<(), EnvironmentError> {
+        let again = || {
+            let how = match self.manifest.lane {
+                Lane::Fetched => "jig guest fetch",
+                Lane::Built => "jig guest build",
+            };
+            format!("remove {} and run `{how}`", self.directory.display())
+        };
+        let kernel = self.kernel();
+        for (file, checksum) in &self.manifest.files {
+            let path = self.directory.join(file);
+            if !path.is_file() {
+                return Err(EnvironmentError::Missing(format!(
+                    "{} is missing, of which guests are made; {}",
+                    path.display(),
+                    again()
+                )));
+            }
+            if path != kernel {
+                continue;
+            }
+            let bytes = attempt(format_args!("read {}", path.display()), fs::read(&path))?;
+            if hash(&bytes) != *checksum {
+                return Err(EnvironmentError::Missing(format!(
+                    "{} is another kernel than the manifest says; {}",
+                    path.display(),
+                    again()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The initial file system: the agent, busybox, and the kernel's modules. It is made if no equal one lies in the cache.
@@ -428,38 +418,6 @@ impl Environment {
     }
 }
 
-/// Copies the modules that guests may want, and writes the lists of them.
-fn copy_modules(tree: &Path, release: &str, to: &Path) -> Result<(), EnvironmentError> {
-    let chosen = attempt(
-        format_args!("choose among the modules of {release}"),
-        modules::choose(tree),
-    )?;
-    for file in &chosen.files {
-        let copy = to.join(file);
-        attempt(
-            format_args!("copy the module {file}"),
-            fs::create_dir_all(copy.parent().unwrap_or(to))
-                .and_then(|()| fs::copy(tree.join(file), &copy)),
-        )?;
-    }
-    let lists = [
-        ("modules.dep", &chosen.dependencies),
-        ("modules.alias", &chosen.aliases),
-        ("modules.softdep", &chosen.soft_dependencies),
-        ("modules.manual", &(modules::MANUAL.join("\n") + "\n")),
-    ];
-    for (name, text) in lists {
-        attempt(format_args!("write {name}"), fs::write(to.join(name), text))?;
-    }
-    for name in ["modules.builtin", "modules.order"] {
-        let from = tree.join(name);
-        if from.is_file() {
-            attempt(format_args!("copy {name}"), fs::copy(&from, to.join(name)))?;
-        }
-    }
-    Ok(())
-}
-
 /// Changes whenever the initramfs is laid out differently.
 const LAYOUT: &str = "2";
 
@@ -468,26 +426,6 @@ const LAYOUT: &str = "2";
 const E100_MICROCODE: [&str; 3] = ["d101m_ucode.bin", "d101s_ucode.bin", "d102e_ucode.bin"];
 /// 134 words of code and three offsets.
 const E100_BYTES: usize = 134 * 4 + 3;
-
-fn kernel_package() -> &'static str {
-    match std::env::consts::ARCH {
-        "aarch64" => "linux-image-arm64",
-        _ => "linux-image-amd64",
-    }
-}
-
-/// The kernel's image and its release.
-fn kernel_image(boot: &Path) -> Result<(PathBuf, String), EnvironmentError> {
-    let entries = attempt(format_args!("read {}", boot.display()), fs::read_dir(boot))?;
-    entries
-        .flatten()
-        .find_map(|entry| {
-            let name = entry.file_name();
-            let release = name.to_str()?.strip_prefix("vmlinuz-")?;
-            Some((entry.path(), release.to_owned()))
-        })
-        .ok_or_else(|| EnvironmentError::Unusable("the package holds no boot/vmlinuz-…".to_owned()))
-}
 
 /// The programs that a busybox can be, as paths. It is static and for this kind of machine, so it can be asked.
 fn applets(busybox: &Path) -> Result<Vec<String>, EnvironmentError> {
@@ -513,6 +451,11 @@ fn applets(busybox: &Path) -> Result<Vec<String>, EnvironmentError> {
     Ok(paths)
 }
 
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
+}
+
 fn hash(bytes: &[u8]) -> String {
     const_hex::encode(Sha256::digest(bytes))
 }
@@ -534,10 +477,4 @@ fn checksums(root: &Path) -> io::Result<Vec<(String, String)>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// Whether a package is a kernel itself: `linux-image-6.1.0-50-amd64`, which `linux-image-amd64` only names.
-fn is_kernel(package: &str) -> bool {
-    let version = package.strip_prefix("linux-image-");
-    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
 }

@@ -33,7 +33,7 @@ section devices
 for bus in pnp platform scsi serio usb virtio; do
     for device in /sys/bus/$bus/devices/*; do
         case ${device##*/} in
-        '*' | alarmtimer* | reg-dummy | pcspkr | scsi_tmf_*) ;;
+        '*' | alarmtimer* | reg-dummy | pcspkr | platform-framebuffer* | scsi_tmf_*) ;;
         *) echo "$bus ${device##*/}" ;;
         esac
     done

@@ -15,6 +15,8 @@ pub struct Job {
     pub name: String,
     /// The file with both halves.
     pub script: PathBuf,
+    /// The registered test whose functions are the halves, if they are no script's.
+    pub function: Option<String>,
     /// The QEMU to run on.
     pub qemu: Qemu,
     /// The guest's kernel.

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::halves::{self, GuestTest};
 use crate::header::Header;
 use crate::job::{Ending, Job, Report};
 use crate::supervisor::SUPERVISE;
@@ -17,11 +18,14 @@ pub struct Test {
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// The registered test whose functions are the halves, if they are no script's.
+    pub function: Option<String>,
     /// Whether its machines may begin where an equal one has booted to: it then takes a fraction of a second.
     pub is_warm: bool,
 }
 
-/// The tests at these places: files as they are, and in directories the files that end in `.sh`.
+/// The tests at these places: files as they are, and in directories the files that end in `.sh`. A file that ends in `.rs` has the tests
+/// that were [registered](crate::register) from a file of that name.
 ///
 /// # Errors
 /// If a place can't be read.
@@ -33,17 +37,37 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<Test>, String> {
             let mut files = Vec::new();
             for entry in fs::read_dir(place).map_err(failed)? {
                 let path = entry.map_err(failed)?.path();
-                if path.extension().is_some_and(|extension| extension == "sh") && path.is_file() {
+                let is_one = path
+                    .extension()
+                    .is_some_and(|end| end == "sh" || end == "rs");
+                if is_one && path.is_file() {
                     files.push(path);
                 }
             }
             files.sort();
-            tests.extend(files.iter().map(|path| test(path)));
+            tests.extend(files.iter().flat_map(|path| of_file(path)));
         } else {
-            tests.push(test(place));
+            tests.extend(of_file(place));
         }
     }
     Ok(tests)
+}
+
+fn of_file(path: &Path) -> Vec<Test> {
+    if path.extension().is_none_or(|end| end != "rs") {
+        return vec![test(path)];
+    }
+    let of_it = |test: &&&GuestTest| Path::new(test.file).file_name() == path.file_name();
+    halves::all()
+        .iter()
+        .filter(of_it)
+        .map(|test| Test {
+            name: test.name.to_owned(),
+            path: path.to_owned(),
+            function: Some(test.name.to_owned()),
+            is_warm: test.is_warm,
+        })
+        .collect()
 }
 
 fn test(path: &Path) -> Test {
@@ -53,6 +77,7 @@ fn test(path: &Path) -> Test {
     Test {
         name: name.to_string_lossy().into_owned(),
         path: path.to_owned(),
+        function: None,
         is_warm: header.is_some_and(|header| header.warm),
     }
 }

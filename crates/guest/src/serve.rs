@@ -19,7 +19,7 @@ use crate::test::{Test, lock};
 use crate::words::{Call, Caller, FORWARD, Stream};
 
 /// How long `wait_…` words wait unless they are told.
-const WAIT_TIME: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_TIME: Duration = Duration::from_secs(60);
 
 impl Test {
     /// Serves one word.
@@ -138,12 +138,12 @@ impl Test {
         }
     }
 
-    fn skipped(&self, reason: &str) {
+    pub(crate) fn skipped(&self, reason: &str) {
         lock(&self.skip).get_or_insert_with(|| reason.to_owned());
     }
 
     /// The machine that was started last.
-    fn machine(&self) -> Result<Handle, String> {
+    pub(crate) fn machine(&self) -> Result<Handle, String> {
         let machines = lock(&self.machines);
         machines
             .last()
@@ -231,7 +231,7 @@ impl Test {
     fn errand(&self) -> Errand<'_> {
         let variable = |name: &str, value: &str| format!("{name}={value}").into_bytes();
         Errand {
-            script: &self.script,
+            script: self.job.function.is_none().then_some(&*self.script),
             env: vec![
                 variable("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"),
                 variable("HOME", "/root"),
@@ -279,7 +279,11 @@ impl Test {
     }
 
     /// A machine in the background.
-    fn start_qemu(self: &Arc<Self>, args: Vec<String>, directory: &[u8]) -> drive::Answer {
+    pub(crate) fn start_qemu(
+        self: &Arc<Self>,
+        args: Vec<String>,
+        directory: &[u8],
+    ) -> drive::Answer {
         let (handle, reins) = drive::pair().map_err(|error| error.to_string())?;
         let (sender, started) = std::sync::mpsc::channel();
         let test = Arc::clone(self);
@@ -303,7 +307,7 @@ impl Test {
 }
 
 /// Longer than any test.
-const FOR_EVER: Duration = Duration::from_secs(1 << 24);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 24);
 
 /// The status of a machine that has ended: its guest half's, or 1 if something else was wrong.
 fn outcome(machine: &Handle) -> drive::Answer {

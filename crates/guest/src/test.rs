@@ -14,6 +14,7 @@ use testjig_vm::{ExitStatus, Process, Spawn};
 
 use crate::choice::Chooser;
 use crate::drive::{Ask, Handle, Log, Problem};
+use crate::halves;
 use crate::header::Header;
 use crate::http::Server;
 use crate::job::{Ending, Job, Report};
@@ -50,6 +51,15 @@ pub(crate) fn run(job: &Arc<Job>) -> Report {
         command_line: String::new(),
         boot: Duration::ZERO,
     };
+    if let Some(name) = &job.function {
+        let Some(halves) = halves::registered(name) else {
+            return error(format!("no test {name} is registered"));
+        };
+        return match set_up(job, halves.header(), Vec::new()) {
+            Ok((test, _)) => halves::conduct(&test, halves),
+            Err(problem) => error(format!("failed to set the test up: {problem}")),
+        };
+    }
     let script = match fs::read(&job.script) {
         Ok(script) => script,
         Err(problem) => {
@@ -162,19 +172,29 @@ fn conduct(test: &Arc<Test>, shell: Command) -> Report {
     if status.is_none() {
         process.kill();
     }
-    let ending = test.ending(status, deadline);
-    for machine in lock(&test.machines).clone() {
-        let over = machine.state().ended;
-        if !over {
-            let _ = machine.ask(Ask::End);
-        }
-    }
+    let ending = test.ending(status, deadline, None);
+    test.end_machines();
     let output = process.stderr();
     test.report(ending, output)
 }
 
 impl Test {
-    fn ending(&self, status: Option<ExitStatus>, deadline: Duration) -> Ending {
+    pub(crate) fn end_machines(&self) {
+        for machine in lock(&self.machines).clone() {
+            let over = machine.state().ended;
+            if !over {
+                let _ = machine.ask(Ask::End);
+            }
+        }
+    }
+
+    /// How it ended, given how its host half did; `said` is what a host half that is no process has said of its failure.
+    pub(crate) fn ending(
+        &self,
+        status: Option<ExitStatus>,
+        deadline: Duration,
+        said: Option<String>,
+    ) -> Ending {
         if let Some(reason) = lock(&self.skip).clone() {
             return Ending::Skipped(reason);
         }
@@ -199,15 +219,16 @@ impl Test {
                     .iter()
                     .filter_map(|machine| machine.state().status)
                     .find(|status| *status != 0);
-                Ending::Failed(match guest {
-                    Some(guest) => format!("the guest half failed: exit status {guest}"),
-                    None => format!("the host half failed: {status}"),
+                Ending::Failed(match (said, guest) {
+                    (Some(said), _) => format!("the host half failed: {said}"),
+                    (None, Some(guest)) => format!("the guest half failed: exit status {guest}"),
+                    (None, None) => format!("the host half failed: {status}"),
                 })
             }
         }
     }
 
-    fn report(&self, ending: Ending, output: String) -> Report {
+    pub(crate) fn report(&self, ending: Ending, output: String) -> Report {
         let machines = lock(&self.machines);
         let last = machines.last().map(Handle::state);
         let mut log = fs::read(self.job.directory.join("log")).unwrap_or_default();

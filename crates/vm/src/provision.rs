@@ -27,6 +27,7 @@ mod packages;
 mod plan;
 mod progress;
 mod root;
+mod source_packages;
 mod sources;
 pub(crate) mod space;
 mod status;
@@ -42,6 +43,7 @@ pub use manifest::Manifest;
 pub use packages::{Unpacked, Wanted};
 pub use plan::Package;
 pub use progress::{Progress, Silent};
+pub use source_packages::{SourceFile, SourcePackages, WantedSources};
 pub use suite::{InvalidSuite, Suite};
 
 use std::path::PathBuf;

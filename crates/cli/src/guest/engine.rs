@@ -18,7 +18,7 @@ use testjig::runner::Summary;
 use testjig::verdict::{Outcome, Verdict};
 use testjig::vm::{Arch, Cache, Qemu};
 use testjig_guest::choice::{self, Choice, Policy};
-use testjig_guest::{Environment, Job, Report, Stopper, Test};
+use testjig_guest::{Environment, Job, Lane, Report, Stopper, Test};
 
 use super::outcome;
 use super::select::Selected;
@@ -72,17 +72,26 @@ struct Shared<'a> {
 
 impl Engine {
     /// Finds what is needed, and fetches what is not there unless nothing may be.
-    pub(crate) fn prepare(wish: &Wish) -> Result<Self, String> {
+    pub(crate) fn prepare(wish: &Wish, lane: Option<Lane>) -> Result<Self, String> {
         let qemus = find::for_archs(BTreeSet::from([Arch::X86_64]), wish);
-        Self::on(qemus.get(Arch::X86_64)?, wish)
+        Self::on(qemus.get(Arch::X86_64)?, wish, lane)
     }
 
     /// As [`prepare`](Self::prepare), on a QEMU that is there.
-    pub(crate) fn on(qemu: &Qemu, wish: &Wish) -> Result<Self, String> {
+    pub(crate) fn on(qemu: &Qemu, wish: &Wish, lane: Option<Lane>) -> Result<Self, String> {
         let cache = Cache::open().map_err(|error| error.to_string())?;
         let suite = Environment::default_suite();
-        let environment = match Environment::find(&suite, &cache) {
+        let found = match lane {
+            Some(lane) => Environment::find_lane(lane, &suite, &cache),
+            None => Environment::find(&suite, &cache),
+        };
+        let environment = match found {
             Some(found) => found,
+            None if lane == Some(Lane::Built) => {
+                return Err(
+                    "no kernel for guests was built here; `jig guest build` builds one".to_owned(),
+                );
+            }
             None if wish.offline => {
                 return Err(
                     "there is no kernel for guests, and nothing may be fetched; `jig guest fetch` fetches one"
@@ -95,6 +104,7 @@ impl Engine {
                     .map_err(|error| error.to_string())?
             }
         };
+        environment.check().map_err(|error| error.to_string())?;
         let initramfs = environment.initramfs().map_err(|error| error.to_string())?;
         Ok(Self {
             qemu: qemu.clone(),
@@ -315,6 +325,7 @@ impl Shared<'_> {
         let job = Job {
             name: test.name.clone(),
             script: test.path.clone(),
+            function: test.function.clone(),
             qemu: self.engine.qemu.clone(),
             kernel: self.kernel.clone(),
             initramfs: self.engine.initramfs.clone(),

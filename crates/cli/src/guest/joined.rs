@@ -28,12 +28,14 @@ impl Joined {
         qemus: &Qemus,
         wish: &Wish,
     ) -> Self {
-        let engine = match qemu(qemus) {
-            Some(qemu) => Engine::on(qemu, wish),
-            None => Engine::prepare(&Wish {
+        let engine = if let Some(qemu) = qemu(qemus) {
+            Engine::on(qemu, wish, None)
+        } else {
+            let wish = Wish {
                 vmm: Some(Vmm::Qemu),
                 ..wish.clone()
-            }),
+            };
+            Engine::prepare(&wish, None)
         };
         Self {
             selected,

@@ -12,6 +12,8 @@ use testjig::runner::{Summary, default_jobs};
 use testjig::verdict::Verdict;
 use testjig::vm::Suite;
 
+use testjig_guest::Lane;
+
 use super::engine::{self, Engine, Options};
 use super::select;
 use crate::fail;
@@ -40,6 +42,9 @@ pub(crate) struct Arguments {
     /// The Debian suite to fetch a QEMU from
     #[arg(long, value_name = "NAME", conflicts_with = "qemu")]
     suite: Option<Suite>,
+    /// Boot the kernel that was built here, or the one that was fetched [default: the built one, if there is one]
+    #[arg(long, value_name = "LANE")]
+    lane: Option<Lane>,
     /// Fetch nothing
     #[arg(long)]
     offline: bool,
@@ -96,7 +101,7 @@ impl Arguments {
         };
         let options = self.options();
         let started = Instant::now();
-        let summary = match Engine::prepare(&self.wish()) {
+        let summary = match Engine::prepare(&self.wish(), self.lane) {
             Ok(engine) => {
                 reporters.start(&self.start(&engine, &options, selected.len()));
                 match engine.conduct(&selected, &options, &mut reporters) {

@@ -81,7 +81,10 @@ pub(crate) fn at(
         }
     }
     if selected.is_empty() {
-        return Err("no file that ends in .sh is there".to_owned());
+        return Err(
+            "no file that ends in .sh is there, and none in .rs with a test that this program has"
+                .to_owned(),
+        );
     }
     Ok(selected)
 }

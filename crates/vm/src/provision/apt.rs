@@ -37,6 +37,7 @@ pub(super) struct Apt {
 pub(super) enum Step {
     Update,
     Plan,
+    PlanSources,
     Download,
 }
 
@@ -117,6 +118,24 @@ impl Apt {
         self.run(Step::Download, &args, watch).map(drop)
     }
 
+    /// The files of source packages, as apt prints them.
+    pub(super) fn plan_sources(&self, packages: &[&str]) -> Result<String, ProvisionError> {
+        let mut args: Vec<&OsStr> = ["--print-uris", "source"].map(OsStr::new).to_vec();
+        args.extend(packages.iter().map(OsStr::new));
+        self.run(Step::PlanSources, &args, |_| {})
+    }
+
+    /// Downloads source packages into [`debs`](Self::debs).
+    pub(super) fn download_sources(
+        &self,
+        packages: &[&str],
+        watch: impl FnMut(Status),
+    ) -> Result<(), ProvisionError> {
+        let mut args: Vec<&OsStr> = ["--download-only", "source"].map(OsStr::new).to_vec();
+        args.extend(packages.iter().map(OsStr::new));
+        self.run(Step::Download, &args, watch).map(drop)
+    }
+
     fn run(
         &self,
         step: Step,
@@ -135,7 +154,11 @@ impl Apt {
             .arg("-o")
             .arg(format!("APT::Status-Fd={}", inherit[0].as_raw_fd()))
             .args(args)
-            .current_dir(self.debs())
+            .current_dir(match step {
+                // Of sources that lie where it is run apt says nothing.
+                Step::PlanSources => self.directory.clone(),
+                Step::Update | Step::Plan | Step::Download => self.debs(),
+            })
             .env("LC_ALL", "C")
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("TMPDIR", self.directory.join("tmp"));
@@ -149,7 +172,7 @@ impl Apt {
             process.kill();
             let what = match step {
                 Step::Update => "fetching the package lists",
-                Step::Plan => "choosing packages",
+                Step::Plan | Step::PlanSources => "choosing packages",
                 Step::Download => "downloading packages",
             };
             let kind = ProvisionErrorKind::Stalled(PATIENCE.as_secs(), what.to_owned());

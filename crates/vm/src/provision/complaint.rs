@@ -12,7 +12,7 @@ pub(super) fn classify(step: Step, printed: &str, directory: &Path) -> Provision
     type Make = fn(String) -> Kind;
     let of_the_suite: Make = match step {
         Step::Update => Kind::NoSuite,
-        Step::Plan | Step::Download => Kind::MirrorMidUpdate,
+        Step::Plan | Step::PlanSources | Step::Download => Kind::MirrorMidUpdate,
     };
     let table: [(&[&str], Make); 7] = [
         (
@@ -72,6 +72,7 @@ pub(super) fn classify(step: Step, printed: &str, directory: &Path) -> Provision
         (
             &[
                 "Unable to locate package",
+                "Unable to find a source package",
                 "has no installation candidate",
                 "Can't find a source to download",
             ],

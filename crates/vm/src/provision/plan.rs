@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::source_packages::SourceFile;
+
 /// One package file of the archive, and of a provisioned root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
@@ -32,26 +34,67 @@ pub(super) fn packages(printed: &str) -> Result<Vec<Package>, String> {
         .collect()
 }
 
-fn package(line: &str) -> Option<Package> {
+/// Reads what `apt-get --print-uris source` prints, in the same form: for each package its `.dsc` and what that names.
+pub(super) fn sources(printed: &str) -> Result<Vec<SourceFile>, String> {
+    let mut sources = Vec::new();
+    let mut current = None;
+    for line in printed.lines().filter(|line| line.starts_with('\'')) {
+        let file = file(line).ok_or_else(|| line.to_owned())?;
+        if let Some((package, version)) = file
+            .name
+            .strip_suffix(".dsc")
+            .and_then(|name| name.split_once('_'))
+        {
+            current = Some((package.to_owned(), version.to_owned()));
+        }
+        let (package, version) = current.clone().ok_or_else(|| line.to_owned())?;
+        sources.push(SourceFile {
+            package,
+            version,
+            file: file.name.to_owned(),
+            size: file.size,
+            sha256: file.sha256,
+        });
+    }
+    Ok(sources)
+}
+
+/// One line of what apt prints.
+struct File<'a> {
+    name: &'a str,
+    size: u64,
+    sha256: String,
+}
+
+fn file(line: &str) -> Option<File<'_>> {
     let (_, rest) = line.strip_prefix('\'')?.split_once("' ")?;
     let mut words = rest.split(' ');
-    let (file, size, hash) = (words.next()?, words.next()?, words.next()?);
+    let (name, size, hash) = (words.next()?, words.next()?, words.next()?);
     // The name of a file becomes a path here.
-    if file.contains('/') || file.starts_with('.') {
+    if name.contains('/') || name.starts_with('.') {
         return None;
     }
-    let mut parts = file.strip_suffix(".deb")?.splitn(3, '_');
-    let (name, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
     let sha256 = hash.strip_prefix("SHA256:")?;
     let hexadecimal = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
     hexadecimal.then_some(())?;
+    Some(File {
+        name,
+        size: size.parse().ok()?,
+        sha256: sha256.to_ascii_lowercase(),
+    })
+}
+
+fn package(line: &str) -> Option<Package> {
+    let file = file(line)?;
+    let mut parts = file.name.strip_suffix(".deb")?.splitn(3, '_');
+    let (name, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
     Some(Package {
         name: name.to_owned(),
         version: unescaped(version)?,
         architecture: architecture.to_owned(),
-        file: file.to_owned(),
-        size: size.parse().ok()?,
-        sha256: sha256.to_ascii_lowercase(),
+        file: file.name.to_owned(),
+        size: file.size,
+        sha256: file.sha256,
     })
 }
 
@@ -112,6 +155,21 @@ mod tests {
         for line in lines {
             assert_eq!(packages(&line), Err(line.clone()));
         }
+    }
+
+    #[test]
+    fn files_of_sources_belong_to_the_last_description() {
+        let printed = format!(
+            "'u/busybox_1.35.0-4%2bdeb12u1.dsc' busybox_1.35.0-4+deb12u1.dsc 7 SHA256:{HASH}\n\
+             'u/busybox_1.35.0.orig.tar.bz2' busybox_1.35.0.orig.tar.bz2 8 SHA256:{HASH}\n"
+        );
+        let sources = sources(&printed).expect("two files");
+        assert_eq!(sources.len(), 2);
+        assert_eq!(sources[1].package, "busybox");
+        assert_eq!(sources[1].version, "1.35.0-4+deb12u1");
+        assert_eq!(sources[1].file, "busybox_1.35.0.orig.tar.bz2");
+        let orphan = format!("'u/a.orig.tar.xz' a.orig.tar.xz 7 SHA256:{HASH}");
+        assert_eq!(super::sources(&orphan), Err(orphan.clone()));
     }
 
     #[test]

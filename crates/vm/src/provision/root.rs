@@ -195,17 +195,22 @@ fn is_elf(file: &Path) -> bool {
 
 /// Whether a file is the one that the index says.
 pub(super) fn has_checksum(file: &Path, package: &Package) -> io::Result<bool> {
+    has_hash(file, package.size, &package.sha256)
+}
+
+/// Whether a file has that length and SHA-256.
+pub(super) fn has_hash(file: &Path, size: u64, sha256: &str) -> io::Result<bool> {
     let mut file = match File::open(file) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if file.metadata()?.len() != package.size {
+    if file.metadata()?.len() != size {
         return Ok(false);
     }
     let mut digest = Sha256::new();
     io::copy(&mut file, &mut digest)?;
-    Ok(const_hex::encode(digest.finalize()) == package.sha256)
+    Ok(const_hex::encode(digest.finalize()) == sha256)
 }
 
 /// The dynamic loader beside the C library: `ld-linux-x86-64.so.2`, `ld64.so.1`, …

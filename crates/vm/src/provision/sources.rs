@@ -169,10 +169,22 @@ pub(super) struct Archive {
 impl Archive {
     /// The paragraph for other suites of it.
     pub(super) fn paragraph(&self, suites: &str, dpkg_arch: &str) -> String {
+        self.of_type(
+            "deb",
+            suites,
+            &format!("Architectures: {dpkg_arch}\nTargets: Packages\n"),
+        )
+    }
+
+    /// The paragraph for the source packages of other suites of it.
+    pub(super) fn source_paragraph(&self, suites: &str) -> String {
+        self.of_type("deb-src", suites, "Targets: Sources\n")
+    }
+
+    fn of_type(&self, types: &str, suites: &str, fields: &str) -> String {
         let uris = self.uris.join(" ");
         let mut text = format!(
-            "Types: deb\nURIs: {uris}\nSuites: {suites}\nComponents: main\n\
-             Architectures: {dpkg_arch}\nTargets: Packages\nLanguages: none\nPDiffs: no\n"
+            "Types: {types}\nURIs: {uris}\nSuites: {suites}\nComponents: main\n{fields}Languages: none\nPDiffs: no\n"
         );
         for (name, value) in &self.trust {
             // Writing to a string does not fail.
@@ -511,6 +523,22 @@ mod tests {
         Languages: none
         PDiffs: no
         Signed-By: /k/a.gpg /k/b.gpg
+        ");
+    }
+
+    #[test]
+    fn the_paragraph_for_sources() {
+        let text = "deb [signed-by=/k/a.gpg] http://deb.example.org/debian bookworm main";
+        let archives = debian(&one_line(text), Some("bookworm"));
+        insta::assert_snapshot!(archives[0].source_paragraph("bookworm"), @r"
+        Types: deb-src
+        URIs: http://deb.example.org/debian
+        Suites: bookworm
+        Components: main
+        Targets: Sources
+        Languages: none
+        PDiffs: no
+        Signed-By: /k/a.gpg
         ");
     }
 
