@@ -1,7 +1,7 @@
 //! `jig diff`.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Another one
     #[arg(value_name = "B")]
     other: PathBuf,
+    /// Print a table instead: the registers at which sessions differ first, and how many sessions of which tests do
+    #[arg(long)]
+    by_register: bool,
 }
 
 impl Arguments {
@@ -40,20 +43,57 @@ impl Arguments {
             Ok(pairs) => pairs,
             Err(error) => return fail(error),
         };
-        let mut different = 0;
+        let mut groups = BTreeMap::<(String, String), Vec<(String, Difference)>>::new();
         for (one, other) in &pairs {
             let name = one.file_name().unwrap_or_default().to_string_lossy();
             let (one, other) = match (Trace::read(one), Trace::read(other)) {
                 (Ok(one), Ok(other)) => (one, other),
                 (Err(error), _) | (_, Err(error)) => return fail(error),
             };
-            if let Some(text) = difference(&one, &other) {
-                different += 1;
-                println!("{name}\n{text}");
+            if let Some(difference) = difference(&one, &other) {
+                if !self.by_register {
+                    println!("{name}\n{difference}");
+                }
+                let title = one.header.title;
+                let tests = title.split("::").next().unwrap_or_default().to_owned();
+                let group = groups.entry((tests, difference.place())).or_default();
+                group.push((title, difference));
             }
         }
+        if self.by_register {
+            table(&groups);
+        }
+        let different: usize = groups.values().map(Vec::len).sum();
         println!("{} sessions compared, {different} differ", pairs.len());
         ExitCode::from(u8::from(different > 0))
+    }
+}
+
+/// The groups in Markdown, the largest first, each with its first session.
+fn table(groups: &BTreeMap<(String, String), Vec<(String, Difference)>>) {
+    let mut groups: Vec<_> = groups.iter().collect();
+    groups.sort_by_key(|(_, sessions)| std::cmp::Reverse(sessions.len()));
+    println!("| tests | differ first at | sessions | A | B | the first of them |");
+    println!("|---|---|---|---|---|---|");
+    for ((tests, place), sessions) in groups {
+        let Some((title, first)) = sessions.first() else {
+            continue;
+        };
+        let [one, other] = [&first.one, &first.other].map(|line| excerpt(line.to_string()));
+        println!(
+            "| {tests} | `{place}` | {} | `{one}` | `{other}` | `{title}` |",
+            sessions.len(),
+        );
+    }
+    println!();
+}
+
+/// Of what is too long for a table, the beginning.
+fn excerpt(text: String) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
@@ -80,51 +120,121 @@ fn pairs(one: &Path, other: &Path) -> Result<Vec<(PathBuf, PathBuf)>, String> {
         .collect())
 }
 
+/// Where two sessions differ first.
+struct Difference {
+    /// Which operation, counted from 1.
+    at: usize,
+    /// What comes before it.
+    before: Vec<Line>,
+    one: Line,
+    other: Line,
+}
+
+impl Difference {
+    /// The register, if both access the same; else the request, or what there is.
+    fn place(&self) -> String {
+        let places = [&self.one, &self.other].map(Line::place);
+        if places[0] == places[1] {
+            places[0].clone()
+        } else {
+            places.join(" or ")
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  operation {} differs:", self.at)?;
+        for line in &self.before {
+            write!(f, "\n    {line}")?;
+        }
+        write!(f, "\n  - {}\n  + {}", self.one, self.other)
+    }
+}
+
+/// A step, and what it means to a device of the machine.
+#[derive(Default)]
+struct Line {
+    step: Option<Step>,
+    meaning: Option<String>,
+}
+
+impl Line {
+    fn place(&self) -> String {
+        if let Some(meaning) = &self.meaning {
+            let register = meaning.split(['→', '←', ' ']).next();
+            return register.unwrap_or_default().to_owned();
+        }
+        match self.step.as_ref().map(|step| &step.action) {
+            None => "the end".to_owned(),
+            Some(Action::Do(command, _) | Action::Until(command, _)) => match command {
+                Command::ReadBlock { .. } => "memory".to_owned(),
+                command => command.to_string(),
+            },
+            Some(action) => action.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.step {
+            None => f.write_str("(nothing more)")?,
+            Some(step) => write!(f, "{step}")?,
+        }
+        match &self.meaning {
+            None => Ok(()),
+            Some(meaning) => write!(f, "   {meaning}"),
+        }
+    }
+}
+
 /// The first difference, with what comes before it, registers decoded; `None` if there is none.
-fn difference(one: &Trace, other: &Trace) -> Option<String> {
+fn difference(one: &Trace, other: &Trace) -> Option<Difference> {
     let acts = |trace: &Trace| -> Vec<Step> {
         let all = trace
             .steps
             .iter()
-            .filter(|step| step.action != Action::Nothing);
+            .filter(|step| !matches!(step.action, Action::Nothing | Action::Settle));
         all.map(|step| Step::new(step.action.clone())).collect()
     };
     let (ones, others) = (acts(one), acts(other));
     let longest = ones.len().max(others.len());
     let at = (0..longest).find(|&at| ones.get(at) != others.get(at))?;
-    let mut text = String::new();
-    for (sign, trace, steps) in [("-", one, &ones), ("+", other, &others)] {
+    let lines = |trace: &Trace, steps: &[Step]| {
         let mut lines = decoded(trace, &steps[..steps.len().min(at + 1)]);
         let last = (steps.len() > at).then(|| lines.pop()).flatten();
-        if sign == "-" {
-            for line in &lines[lines.len().saturating_sub(BEFORE)..] {
-                let _ = writeln!(text, "    {line}");
-            }
-        }
-        let last = last.unwrap_or_else(|| "(nothing more)".to_owned());
-        let _ = writeln!(text, "  {sign} {last}");
-    }
-    Some(format!(
-        "  operation {} differs:\n{}",
-        at + 1,
-        text.trim_end()
-    ))
+        (lines, last.unwrap_or_default())
+    };
+    let (mut before, one) = lines(one, &ones);
+    let (_, other) = lines(other, &others);
+    before.drain(..before.len().saturating_sub(BEFORE));
+    Some(Difference {
+        at: at + 1,
+        before,
+        one,
+        other,
+    })
 }
 
 /// The steps as lines, with what they mean to the devices of the machine.
-fn decoded(trace: &Trace, steps: &[Step]) -> Vec<String> {
+fn decoded(trace: &Trace, steps: &[Step]) -> Vec<Line> {
     let mut decoders = decoders(trace);
     let mut lines = Vec::with_capacity(steps.len());
     for (seq, step) in steps.iter().enumerate() {
-        let mut line = step.to_string();
-        if let Action::Do(command, expected) = &step.action {
-            let reply = expected.as_ref().map(|expected| expected.reply.clone());
-            if let Some(meaning) = meaning(&mut decoders, seq, command, reply) {
-                line.push_str("   ");
-                line.push_str(&meaning);
-            }
-        }
-        lines.push(line);
+        let done = match &step.action {
+            Action::Do(command, expected) => Some((command, expected.as_ref())),
+            Action::Until(command, expected) => Some((command, Some(expected))),
+            _ => None,
+        };
+        let meaning = done.and_then(|(command, expected)| {
+            let reply = expected.map(|expected| expected.reply.clone());
+            meaning(&mut decoders, seq, command, reply)
+        });
+        lines.push(Line {
+            step: Some(step.clone()),
+            meaning,
+        });
     }
     lines
 }

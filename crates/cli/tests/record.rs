@@ -37,6 +37,11 @@ fn recorded_cases_replay_with_equal_answers() {
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     let files = sessions(directory.path());
     assert!(files.len() > 50, "{} sessions", files.len());
+    let requires_clock = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.contains("\nrequires: clock\n")
+    };
+    assert!(files.iter().any(requires_clock));
     let replay = jig(&["replay", "--vmm", "embedded", there]);
     let text = said(&replay);
     assert_eq!(replay.status.code(), Some(0), "{text}");
@@ -50,6 +55,45 @@ fn recorded_cases_replay_with_equal_answers() {
         reasons.lines().all(|line| line.contains(": it")),
         "{reasons}"
     );
+}
+
+#[test]
+fn a_wrong_answer_is_told_where_the_machine_rests_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let there = directory.path().to_str().unwrap();
+    let words = [
+        "run",
+        "--vmm",
+        "embedded",
+        "--forget",
+        "virtio_blk::requests::",
+        "--record",
+        there,
+    ];
+    let run = jig(&words);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let files = sessions(directory.path());
+    assert!(files.len() > 10, "{} sessions", files.len());
+    let replay = jig(&["replay", "--vmm", "embedded", there]);
+    assert_eq!(replay.status.code(), Some(0), "{}", said(&replay));
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("qtr 2\n") && text.contains("\nsettle\n"));
+        fs::write(path, with_another_answer(&text)).unwrap();
+    }
+    let replay = jig(&["replay", "--vmm", "embedded", there]);
+    let text = said(&replay);
+    let failed = text.lines().filter(|line| line.starts_with("FAIL"));
+    assert_eq!(failed.count(), files.len(), "{text}");
+}
+
+/// The session with the last bit of its last answer in bytes turned.
+fn with_another_answer(text: &str) -> String {
+    let answer = text.rfind(" -> 0x").unwrap();
+    let end = answer + text[answer..].find('\n').unwrap();
+    let digit = text[end - 1..end].chars().next().unwrap();
+    let turned = digit.to_digit(16).unwrap() ^ 1;
+    format!("{}{turned:x}{}", &text[..end - 1], &text[end..])
 }
 
 #[test]
@@ -83,6 +127,17 @@ fn the_first_difference_is_shown_with_registers_decoded() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    let table = jig(&[
+        "diff",
+        "--by-register",
+        one.to_str().unwrap(),
+        other.to_str().unwrap(),
+    ]);
+    let text = said(&table);
+    assert!(
+        text.contains("| `rtc.B` | 1 | `inb 0x71 -> 0x26   rtc.B"),
+        "{text}"
+    );
     let output = diff(&one, &one);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let output = diff(&one, Path::new("/nonexistent.qtr"));

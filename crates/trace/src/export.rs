@@ -81,7 +81,11 @@ fn heredoc(trace: &Trace) -> String {
     );
     for step in &trace.steps {
         match &step.action {
-            Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Reset => {}
+            Action::Nothing
+            | Action::Edge { .. }
+            | Action::Image { .. }
+            | Action::Reset
+            | Action::Settle => {}
             Action::Do(command, _) | Action::Until(command, _) => {
                 let _ = writeln!(text, "{}", wire(command));
             }
@@ -151,7 +155,9 @@ fn c(trace: &Trace) -> String {
                 text.push_str("    /* the machine is reset here */\n");
                 continue;
             }
-            Action::Nothing | Action::Edge { .. } | Action::Image { .. } => continue,
+            Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Settle => {
+                continue;
+            }
         };
         let call = c_call(command);
         match expected.and_then(compared) {
@@ -267,7 +273,9 @@ fn rust(trace: &Trace) -> String {
                 text.push_str("    vm.reset();\n");
                 continue;
             }
-            Action::Nothing | Action::Edge { .. } | Action::Image { .. } => continue,
+            Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Settle => {
+                continue;
+            }
         };
         let call = rust_call(command);
         match expected.and_then(compared) {

@@ -32,6 +32,7 @@ mod header;
 mod import;
 mod machine;
 mod minimise;
+mod outcome;
 mod parse;
 mod print;
 mod record;
@@ -48,8 +49,9 @@ pub use header::{
 };
 pub use import::{Import, Spelling};
 pub use minimise::{Minimise, MinimiseError, Minimised, Progress, Stopped};
+pub use outcome::{Difference, Outcome, Verdict};
 pub use parse::{LARGEST_FILE, LONGEST_LINE, MOST_STEPS, MOST_WORDS};
-pub use replay::{Difference, Outcome, Replay, ReplayError, Verdict};
+pub use replay::{Replay, ReplayError};
 pub use session::{Action, Expected, Step, Trace};
 pub use signature::Ending;
 pub use vet::Refusal;

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use testjig_vm::Qemu;
 
-use crate::replay::{Outcome, Replay, ReplayError, Verdict};
+use crate::outcome::{Outcome, Verdict};
+use crate::replay::{Replay, ReplayError};
 use crate::session::{Action, Step, Trace};
 
 use candidates::Pass;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{FileError, ParseError};
-use crate::session::{Step, Trace};
+use crate::session::{Action, Step, Trace};
 
 use fields::Draft;
 use steps::step;
@@ -16,8 +16,10 @@ use steps::step;
 pub(crate) use fields::size;
 pub(crate) use steps::{command, number};
 
-/// The first line of every file.
+/// The first line of a file that says no more than version 1 of the format can.
 pub(crate) const MAGIC: &str = "qtr 1";
+/// The first line of a file of version 2, which has `settle`.
+pub(crate) const MAGIC_2: &str = "qtr 2";
 
 /// The longest line, in bytes: 4 MiB. The largest block of one operation, 1 MiB, is half of it in hexadecimal digits.
 pub const LONGEST_LINE: usize = 4 << 20;
@@ -139,6 +141,7 @@ fn too_long(line: usize) -> ParseError {
 struct Parser {
     number: usize,
     stage: Stage,
+    is_version_2: bool,
     header: Draft,
     steps: Vec<Step>,
 }
@@ -158,9 +161,10 @@ impl Parser {
         }
         match self.stage {
             Stage::Magic => {
-                if line.trim_end() != MAGIC {
+                self.is_version_2 = line.trim_end() == MAGIC_2;
+                if line.trim_end() != MAGIC && !self.is_version_2 {
                     let problem = if line.starts_with("qtr ") {
-                        "this file is of a later version of the format; this is version 1"
+                        "this file is of a later version of the format; this is version 2"
                             .to_owned()
                     } else {
                         format!(
@@ -186,6 +190,12 @@ impl Parser {
                     return Err(self.error(1, "there are more than 2,000,000 lines of operations"));
                 }
                 let step = step(line).map_err(|(column, problem)| self.error(column, problem))?;
+                if step.action == Action::Settle && !self.is_version_2 {
+                    let problem = format!(
+                        "`settle` is of version 2 of the format: the first line is `{MAGIC_2}` then"
+                    );
+                    return Err(self.error(1, problem));
+                }
                 self.steps.push(step);
             }
         }

@@ -9,13 +9,15 @@ use testjig_qtest::{Command, Reply};
 
 use crate::error::FileError;
 use crate::header::{Detect, Expect, Header, Red};
-use crate::parse::MAGIC;
+use crate::parse::{MAGIC, MAGIC_2};
 use crate::session::{Action, Expected, Step, Trace};
 
 impl fmt::Display for Trace {
     /// The file, which reads back as this value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{MAGIC}")?;
+        // No later a version than needed: so many programs as can read it.
+        let is_version_2 = self.steps.iter().any(|step| step.action == Action::Settle);
+        writeln!(f, "{}", if is_version_2 { MAGIC_2 } else { MAGIC })?;
         write!(f, "{}", self.header)?;
         writeln!(f)?;
         for step in &self.steps {
@@ -191,6 +193,7 @@ impl fmt::Display for Action {
         match self {
             Self::Nothing => Ok(()),
             Self::Reset => f.write_str("reset"),
+            Self::Settle => f.write_str("settle"),
             Self::Edge { line, level } => {
                 write!(f, "irq {} {line}", if *level { "raise" } else { "lower" })
             }

@@ -49,6 +49,7 @@ impl Trace {
             steps: Vec::new(),
             edges,
             wait: None,
+            chance: false,
         };
         for (disk, offset, bytes) in &images {
             writer.image(disk, *offset, bytes);
@@ -131,6 +132,8 @@ struct Writer {
     edges: VecDeque<Edge>,
     /// While a test waits: where the last look began.
     wait: Option<usize>,
+    /// Whether what is seen is decided by chance.
+    chance: bool,
 }
 
 impl Writer {
@@ -151,6 +154,7 @@ impl Writer {
         let expected = match &entry.reply {
             // That it was done is no news.
             None | Some(Reply::Done) => None,
+            Some(_) if self.chance => None,
             Some(reply) => Some(Expected::exactly(reply.clone())),
         };
         self.steps
@@ -179,16 +183,32 @@ impl Writer {
             Some(Noted::Again) => {
                 // Of all looks the last one counts; what happened meanwhile stays.
                 if let Some(from) = self.wait {
-                    let mut at = 0;
-                    self.steps.retain(|step| {
-                        at += 1;
-                        at <= from || !matches!(step.action, Action::Do(..))
-                    });
+                    let looks = self.steps.split_off(from);
+                    let rested = looks.iter().any(|step| step.action == Action::Settle);
+                    let happened = looks
+                        .into_iter()
+                        .filter(|step| !matches!(step.action, Action::Do(..) | Action::Settle));
+                    self.steps.extend(happened);
+                    if rested {
+                        self.rests();
+                    }
                     self.wait = Some(self.steps.len());
                 }
             }
             Some(Noted::Waited) => self.waited(),
+            Some(Noted::Rests) => self.rests(),
+            Some(Noted::Chance) => self.chance = true,
+            Some(Noted::Sure) => self.chance = false,
             _ => {}
+        }
+    }
+
+    /// Two rests with nothing between them are one.
+    fn rests(&mut self) {
+        let mut before = self.steps.iter().rev().map(|step| &step.action);
+        let last = before.find(|action| !matches!(action, Action::Edge { .. }));
+        if last != Some(&Action::Settle) {
+            self.steps.push(Step::new(Action::Settle));
         }
     }
 
@@ -244,13 +264,14 @@ impl Writer {
             let Ok(len) = Length::try_from(block.len()) else {
                 continue;
             };
+            let expected = (!self.chance).then(|| Expected::exactly(Reply::Bytes(block.to_vec())));
             self.steps.push(Step::new(Action::Do(
                 Command::ReadBlock {
                     addr,
                     len,
                     encoding: Encoding::Hex,
                 },
-                Some(Expected::exactly(Reply::Bytes(block.to_vec()))),
+                expected,
             )));
         }
     }
@@ -259,5 +280,58 @@ impl Writer {
         while let Some(edge) = self.edges.pop_front() {
             self.edge(edge);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        Writer {
+            steps: Vec::new(),
+            edges: VecDeque::new(),
+            wait: None,
+            chance: false,
+        }
+    }
+
+    fn noted(notes: impl IntoIterator<Item = Noted>) -> Vec<String> {
+        let mut writer = writer();
+        for what in notes {
+            writer.note(Some(Note { before: 0, what }));
+        }
+        writer.steps.iter().map(ToString::to_string).collect()
+    }
+
+    fn read(bytes: [u8; 2]) -> Noted {
+        Noted::Read {
+            addr: 0x1000,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn of_a_wait_the_last_look_stays_with_one_rest_before_it() {
+        let notes = [
+            Noted::Waits,
+            Noted::Rests,
+            Noted::Again,
+            read([0, 0]),
+            Noted::Rests,
+            Noted::Again,
+            read([1, 0]),
+            Noted::Waited,
+        ];
+        assert_eq!(noted(notes), ["settle", "until read 0x1000 0x2 -> 0x0100"]);
+    }
+
+    #[test]
+    fn what_is_seen_by_chance_is_looked_at_and_not_asked_for() {
+        let notes = [Noted::Chance, read([7, 0]), Noted::Sure, read([1, 0])];
+        assert_eq!(
+            noted(notes),
+            ["read 0x1000 0x2", "read 0x1000 0x2 -> 0x0100"]
+        );
     }
 }

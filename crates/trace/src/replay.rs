@@ -1,13 +1,12 @@
 //! [`Replay`]: a session on a QEMU, and what became of it.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use testjig_qtest::{Command, Edge, Error, ErrorKind, Reply};
-use testjig_vm::{ExitReport, ExitStatus, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm};
+use testjig_qtest::{Command, Error, ErrorKind, Reply};
+use testjig_vm::{ExitStatus, LaunchError, LaunchErrorKind, LaunchOptions, Qemu, Vm};
 
-use crate::header::Expect;
+use crate::outcome::{Difference, Outcome, Verdict};
 use crate::session::{Action, Expected, Trace};
 use crate::signature::Ending;
 use crate::vet::Refusal;
@@ -15,6 +14,9 @@ use crate::watch::Watch;
 
 /// Operations that travel together before their replies are looked at.
 const TOGETHER: usize = 4096;
+
+/// How long is waited for something once an answer was another than the file's: what follows is seldom as it was.
+const NO_LONGER_AWAITED: Duration = Duration::from_millis(100);
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -37,112 +39,6 @@ impl Default for Replay {
             trust: false,
             frames: true,
         }
-    }
-}
-
-/// What became of a session.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// In a word.
-    pub verdict: Verdict,
-    /// Operations that were answered.
-    pub answered: u64,
-    /// The first reply that is another than the file's, whatever came after it.
-    pub difference: Option<Difference>,
-    /// What QEMU wrote to its standard error.
-    pub stderr: String,
-    /// The answers, in the order of the file's operations; shorter if the machine did not answer all. A reset is [`Reply::Done`].
-    pub replies: Vec<Reply>,
-    /// How interrupt lines moved.
-    pub edges: Vec<Edge>,
-    /// How long the operations took.
-    pub took: Duration,
-}
-
-/// What became of a session, in a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The machine lives, and has answered as the file says, where it does.
-    Survived,
-    /// The machine ended by itself.
-    Crashed {
-        /// What the same bug has in common wherever it is met.
-        signature: String,
-        /// How it ended.
-        report: ExitReport,
-    },
-    /// The machine does not answer.
-    Hung,
-    /// It answered otherwise than the file says, or an interrupt line moved otherwise, or it did not say what it should.
-    Differs(String),
-    /// It took so many bytes more memory than at its start.
-    Leaked(u64),
-    /// This QEMU can't replay the session; why.
-    Skipped(String),
-}
-
-impl Verdict {
-    /// What the same bug has in common wherever it is met; `None` where there is none.
-    pub fn signature(&self) -> Option<String> {
-        match self {
-            Self::Survived | Self::Skipped(_) => None,
-            Self::Crashed { signature, .. } => Some(signature.clone()),
-            Self::Hung => Ending::Hung.signature(),
-            Self::Leaked(bytes) => Ending::Grown(*bytes).signature(),
-            Self::Differs(_) => Some("replied differently".to_owned()),
-        }
-    }
-
-    /// Whether the session ended as its file expects.
-    pub fn is_as(&self, expect: &Expect) -> bool {
-        match (self, expect) {
-            (Self::Survived, Expect::Survive | Expect::Reply) => true,
-            (Self::Crashed { signature, .. }, Expect::Crash(wanted)) => {
-                wanted.is_empty() || wanted == signature
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Survived => f.write_str("survived"),
-            Self::Crashed { signature, .. } => write!(f, "crashed({signature})"),
-            Self::Hung => f.write_str("hung"),
-            Self::Differs(difference) => write!(f, "replied differently: {difference}"),
-            Self::Leaked(bytes) => write!(f, "leaked memory: {} MiB", bytes >> 20),
-            Self::Skipped(reason) => write!(f, "skipped: {reason}"),
-        }
-    }
-}
-
-/// A reply that is another than the file's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Which line after the header, counted from 0.
-    pub step: usize,
-    /// Which operation, counted from 1.
-    pub operation: usize,
-    /// The request.
-    pub request: String,
-    /// What the file says.
-    pub expected: Expected,
-    /// What came.
-    pub got: Reply,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "operation {}, {}: {}, not {}",
-            self.operation,
-            self.request,
-            Expected::exactly(self.got.clone()),
-            self.expected
-        )
     }
 }
 
@@ -251,14 +147,14 @@ impl Replay {
 enum Broken {
     /// The wire did.
     Wire(Error),
-    /// A reset did.
-    Reset,
+    /// A call on the machine did, which unwinds.
+    Call,
 }
 
 fn ending(vm: &Vm, how: &Broken) -> Ending {
     let is_gone = match how {
         Broken::Wire(error) => matches!(error.kind(), ErrorKind::Closed { .. } | ErrorKind::Io(_)),
-        Broken::Reset => true,
+        Broken::Call => true,
     };
     if !(is_gone && vm.has_ended(Duration::from_secs(2))) {
         return Ending::Hung;
@@ -293,79 +189,6 @@ pub(crate) fn skip_or(error: LaunchError) -> Result<String, ReplayError> {
             Ok(text.lines().next().unwrap_or_default().to_owned())
         }
         None => Err(error.into()),
-    }
-}
-
-impl Outcome {
-    fn skipped(reason: String) -> Self {
-        Self {
-            verdict: Verdict::Skipped(reason),
-            answered: 0,
-            difference: None,
-            stderr: String::new(),
-            replies: Vec::new(),
-            edges: Vec::new(),
-            took: Duration::ZERO,
-        }
-    }
-
-    /// Of a machine that lives: whether it did as the file says. The words are QEMU's own; another VMM has others.
-    fn judged(&self, trace: &Trace, is_qemu: bool) -> Verdict {
-        if let Some(difference) = &self.difference {
-            return Verdict::Differs(difference.to_string());
-        }
-        if let Some(difference) = edges_differ(trace, &self.edges) {
-            return Verdict::Differs(difference);
-        }
-        match trace
-            .header
-            .says
-            .iter()
-            .find(|words| is_qemu && !self.stderr.contains(words.as_str()))
-        {
-            Some(words) => Verdict::Differs(format!("it did not say “{words}”")),
-            None => Verdict::Survived,
-        }
-    }
-}
-
-/// Where the interrupt lines moved otherwise than the file says, if it says anything of them.
-fn edges_differ(trace: &Trace, edges: &[Edge]) -> Option<String> {
-    let mut wanted = trace.steps.iter().filter_map(|step| match step.action {
-        Action::Edge { line, level } => Some((line, level)),
-        _ => None,
-    });
-    wanted.clone().next()?;
-    let word = |level| if level { "raised" } else { "lowered" };
-    let mut got = edges.iter();
-    let mut number = 0;
-    loop {
-        number += 1;
-        match (wanted.next(), got.next()) {
-            (None, None) => return None,
-            (Some(wanted), Some(got)) if wanted == (got.line, got.level) => {}
-            (Some((line, level)), None) => {
-                return Some(format!(
-                    "interrupt line {line} was not {} ({number})",
-                    word(level)
-                ));
-            }
-            (None, Some(edge)) => {
-                return Some(format!(
-                    "interrupt line {} was {} once more",
-                    edge.line,
-                    word(edge.level)
-                ));
-            }
-            (Some((line, level)), Some(edge)) => {
-                return Some(format!(
-                    "edge {number}: interrupt line {} was {}, not line {line} {}",
-                    edge.line,
-                    word(edge.level),
-                    word(level)
-                ));
-            }
-        }
     }
 }
 
@@ -419,6 +242,14 @@ impl Run<'_> {
                         return Some(broken);
                     }
                 }
+                Action::Settle => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.settle());
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
             }
         }
         if let Err(broken) = self.batch(&mut batch, &mut places) {
@@ -453,8 +284,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn wait(&self) -> Duration {
+        match self.difference {
+            None => self.patience,
+            Some(_) => self.patience.min(NO_LONGER_AWAITED),
+        }
+    }
+
     fn until(&mut self, at: usize, command: &Command, expected: &Expected) -> Result<(), Broken> {
-        let end = Instant::now() + self.patience;
+        let end = Instant::now() + self.wait();
         loop {
             let replies = self
                 .vm
@@ -477,15 +315,21 @@ impl Run<'_> {
 
     fn image(&mut self, disk: &str, offset: u64, bytes: &[u8]) -> Result<(), Broken> {
         catch_unwind(AssertUnwindSafe(|| self.vm.disk(disk).write(offset, bytes)))
-            .map_err(|_| Broken::Reset)?;
+            .map_err(|_| Broken::Call)?;
         self.replies.push(Reply::Done);
         Ok(())
     }
 
     fn reset(&mut self) -> Result<(), Broken> {
         // Calls on a machine unwind where others return an error.
-        catch_unwind(AssertUnwindSafe(|| self.vm.reset())).map_err(|_| Broken::Reset)?;
+        catch_unwind(AssertUnwindSafe(|| self.vm.reset())).map_err(|_| Broken::Call)?;
         self.replies.push(Reply::Done);
+        Ok(())
+    }
+
+    /// A machine that does not come to rest goes on being asked: the answers tell whether it matters.
+    fn settle(&self) -> Result<(), Broken> {
+        catch_unwind(AssertUnwindSafe(|| self.vm.settle(self.wait()))).map_err(|_| Broken::Call)?;
         Ok(())
     }
 

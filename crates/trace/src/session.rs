@@ -49,6 +49,8 @@ pub enum Action {
     },
     /// The machine is reset, as by its button.
     Reset,
+    /// The machine is left alone until it rests: see [`testjig_vm::Vm::settle`].
+    Settle,
 }
 
 /// An answer that a file asks for.
@@ -93,7 +95,7 @@ impl Step {
 }
 
 impl Trace {
-    /// The lines that do something: operations and resets, not comments and interrupt lines.
+    /// The lines that do something: operations and resets, not comments, interrupt lines and rests.
     pub fn operations(&self) -> usize {
         self.steps
             .iter()

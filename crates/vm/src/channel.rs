@@ -74,7 +74,7 @@ impl Channel {
     /// What has arrived: one frame where the channel keeps messages apart, else all bytes there are. Does not wait.
     #[track_caller]
     pub fn try_recv(&self) -> Option<Vec<u8>> {
-        self.vm.sync();
+        self.vm.rest();
         self.take()
     }
 
@@ -99,6 +99,7 @@ impl Channel {
     #[track_caller]
     pub fn hang_up(&self) {
         self.vm.sync();
+        self.vm.note_obstacle(|| format!("it hangs up {}", self.id));
         if let Err(error) = shutdown(&*self.fd, Shutdown::Both) {
             self.broken("hang up", error);
         }

@@ -37,7 +37,7 @@ impl ScratchDisk {
     #[track_caller]
     #[expect(clippy::len_without_is_empty, reason = "a disk, not a container")]
     pub fn len(&self) -> u64 {
-        self.vm.sync();
+        self.vm.rest();
         match self.file.metadata() {
             Ok(metadata) => metadata.len(),
             Err(error) => self.fail("measure the image", &error),
@@ -49,7 +49,7 @@ impl ScratchDisk {
     pub fn allocated(&self) -> u64 {
         use std::os::unix::fs::MetadataExt;
 
-        self.vm.sync();
+        self.vm.rest();
         match self.file.metadata() {
             // In units of 512 bytes, whatever the file system's blocks are: stat(2), st_blocks.
             Ok(metadata) => metadata.blocks() * 512,
@@ -84,7 +84,7 @@ impl ScratchDisk {
     /// Reads bytes from this offset in the file. Unwinds if the file ends before them.
     #[track_caller]
     pub fn read(&self, offset: u64, bytes: &mut [u8]) {
-        self.vm.sync();
+        self.vm.rest();
         if let Err(error) = self.file.read_exact_at(bytes, offset) {
             let attempt = format!("read {} bytes at {offset:#x}", bytes.len());
             self.fail(&attempt, &error);
@@ -94,7 +94,7 @@ impl ScratchDisk {
     /// Writes bytes at this offset in the file, which grows if need be, even where the guest may only read.
     #[track_caller]
     pub fn write(&self, offset: u64, bytes: &[u8]) {
-        self.vm.sync();
+        self.vm.rest();
         self.vm.note(|| Noted::Image {
             disk: self.id.clone(),
             offset,

@@ -50,6 +50,7 @@ mod process;
 pub mod provision;
 mod ram;
 mod recording;
+mod settle;
 mod stderr;
 mod template;
 mod vm;

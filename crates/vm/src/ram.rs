@@ -53,7 +53,7 @@ impl Ram {
     pub fn read(&self, addr: u64, bytes: &mut [u8]) {
         let offset = self.locate("read", addr, bytes.len());
         if let Some(mapping) = self.vm.mapping() {
-            self.vm.sync();
+            self.vm.rest();
             mapping.read(offset, bytes);
             return self.vm.note(|| Noted::Read {
                 addr,
@@ -75,7 +75,7 @@ impl Ram {
     #[track_caller]
     pub fn write(&self, addr: u64, bytes: &[u8]) {
         let offset = self.locate("write", addr, bytes.len());
-        self.vm.sync();
+        self.vm.rest();
         if let Some(mapping) = self.vm.mapping() {
             self.vm.note(|| Noted::Wrote {
                 addr,
@@ -91,7 +91,7 @@ impl Ram {
     #[track_caller]
     pub fn fill(&self, addr: u64, len: usize, value: u8) {
         let offset = self.locate("fill", addr, len);
-        self.vm.sync();
+        self.vm.rest();
         if let Some(mapping) = self.vm.mapping() {
             self.vm.note(|| Noted::Filled { addr, len, value });
             return mapping.fill(offset, len, value);
@@ -128,7 +128,7 @@ impl Ram {
     fn load<T: Scalar>(&self, addr: u64) -> T {
         let offset = self.locate("read", addr, size_of::<T>());
         if let Some(mapping) = self.vm.mapping() {
-            self.vm.sync();
+            self.vm.rest();
             let value: T = mapping.load(offset);
             self.vm.note(|| Noted::Read {
                 addr,
@@ -146,7 +146,7 @@ impl Ram {
     fn store<T: Scalar>(&self, addr: u64, value: T) {
         let offset = self.locate("write", addr, size_of::<T>());
         if let Some(mapping) = self.vm.mapping() {
-            self.vm.sync();
+            self.vm.rest();
             self.vm.note(|| Noted::Wrote {
                 addr,
                 bytes: bytes_of(value),

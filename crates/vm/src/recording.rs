@@ -11,6 +11,8 @@ pub struct Recording {
     pub notes: Vec<Note>,
     /// Why the session can't be done again from operations alone, if it can't: the first reason.
     pub obstacle: Option<String>,
+    /// How many operations were issued when the machine last rested.
+    pub(crate) rested: Option<u64>,
 }
 
 /// Something that was done on another road than the wire.
@@ -66,6 +68,12 @@ pub enum Noted {
     Again,
     /// What it waited for is there.
     Waited,
+    /// The machine had nothing to do any more.
+    Rests,
+    /// What is read from now on depends on the order in which threads of the machine come to their ends.
+    Chance,
+    /// It does so no longer.
+    Sure,
 }
 
 impl Vm {
@@ -87,6 +95,15 @@ impl Vm {
     /// What was noted since [`record`](Self::record); `None` if nothing was to be.
     pub fn recording(&self) -> Option<Recording> {
         self.recorder().borrow().clone()
+    }
+
+    /// Looks at what depends on the order in which threads of the machine come to their ends, such as which of several transfers was
+    /// over first: a recording looks there as well, and may see something else.
+    pub fn by_chance<R>(&self, look: impl FnOnce() -> R) -> R {
+        self.note(|| Noted::Chance);
+        let seen = look();
+        self.note(|| Noted::Sure);
+        seen
     }
 
     /// Notes something, if that is wanted. It is made up only then.

@@ -479,7 +479,7 @@ impl Vm {
         let end = self.earlier(deadline);
         self.note(|| Noted::Waits);
         loop {
-            self.sync();
+            self.rest();
             let now = Instant::now();
             self.note(|| Noted::Again);
             if condition.holds() {

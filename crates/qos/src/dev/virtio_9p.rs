@@ -46,7 +46,7 @@ pub struct Virtio9p(Virtio);
 impl Virtio9p {
     /// The driver of a device of this type.
     pub fn new(device: Virtio) -> Self {
-        Self(device)
+        Self(device.parallel())
     }
 
     /// The device.

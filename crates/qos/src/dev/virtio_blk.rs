@@ -37,7 +37,7 @@ pub struct VirtioBlk(Virtio);
 impl VirtioBlk {
     /// The driver of a device of this type.
     pub fn new(device: Virtio) -> Self {
-        Self(device)
+        Self(device.parallel())
     }
 
     /// The device.

@@ -159,7 +159,7 @@ pub struct VirtioScsi(Virtio);
 impl VirtioScsi {
     /// The driver of a device of this type.
     pub fn new(device: Virtio) -> Self {
-        Self(device)
+        Self(device.parallel())
     }
 
     /// The device.

@@ -44,6 +44,7 @@ struct Inner {
     transport: Box<dyn Transport>,
     order: Order,
     negotiated: Cell<Features>,
+    parallel: Cell<bool>,
 }
 
 impl Virtio {
@@ -59,7 +60,19 @@ impl Virtio {
             transport: Box::new(transport),
             order,
             negotiated: Cell::default(),
+            parallel: Cell::default(),
         }))
+    }
+
+    /// It carries out several requests at once, and which is over first is chance: a recording does not ask again which that was.
+    #[must_use]
+    pub fn parallel(self) -> Self {
+        self.0.parallel.set(true);
+        self
+    }
+
+    pub(super) fn is_parallel(&self) -> bool {
+        self.0.parallel.get()
     }
 
     /// Its registers.

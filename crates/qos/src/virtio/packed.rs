@@ -119,6 +119,15 @@ impl Packed {
         self.free.get().into()
     }
 
+    pub(super) fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+
+    /// Buffers that the device has not used, or that were not taken.
+    pub(super) fn in_flight(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     fn desc_addr(&self, slot: u16) -> u64 {
         self.rings.desc + DESC_LEN * u64::from(slot)
     }
@@ -144,6 +153,11 @@ impl Packed {
             next: self.ram.read_le(addr + 12),
             flags: DescFlags(self.ram.read_le(addr + 14)),
         }
+    }
+
+    #[track_caller]
+    fn flags(&self, slot: u16) -> DescFlags {
+        DescFlags(self.ram.read_le(self.desc_addr(slot) + 14))
     }
 
     /// The flags that make a descriptor available in the lap of this wrap counter (§2.8.1).
@@ -175,7 +189,7 @@ impl Packed {
             // §2.8.13: the head's flags are written last, when all of the chain is there.
             let shown = if position == 0 {
                 self.hidden.borrow_mut().push((at.slot, flags));
-                self.desc(at.slot).flags
+                self.flags(at.slot)
             } else {
                 flags
             };
@@ -247,7 +261,7 @@ impl Packed {
 
     #[track_caller]
     fn is_used(&self, at: Place) -> bool {
-        let flags = DescFlags(self.ram.read_le(self.desc_addr(at.slot) + 14));
+        let flags = self.flags(at.slot);
         flags.contains(DescFlags::AVAIL) == at.wrap && flags.contains(DescFlags::USED) == at.wrap
     }
 
@@ -287,10 +301,10 @@ impl Packed {
         if !self.is_used(at) {
             return None;
         }
-        let desc = self.desc(at.slot);
+        let entry = self.desc_addr(at.slot);
         Some(Used {
-            id: desc.next,
-            len: desc.len,
+            id: self.ram.read_le(entry + 12),
+            len: self.ram.read_le(entry + 8),
         })
     }
 

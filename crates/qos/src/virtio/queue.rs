@@ -1,5 +1,6 @@
 //! [`Virtqueue`]: requests to a device, whatever the layout of its ring.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Virtqueue {
     device: Virtio,
     index: u16,
     ring: Ring,
+    /// Whether several requests were under way since all were last taken.
+    mixed: Cell<bool>,
 }
 
 impl Virtqueue {
@@ -70,6 +73,7 @@ impl Virtqueue {
             device,
             index,
             ring,
+            mixed: Cell::default(),
         }
     }
 
@@ -233,9 +237,21 @@ impl Virtqueue {
     /// Takes the next used buffer, if there is one.
     #[track_caller]
     pub fn pop(&self) -> Option<Used> {
-        match &self.ring {
+        let (in_flight, is_in_order) = match &self.ring {
+            Ring::Split(ring) => (ring.in_flight(), ring.is_in_order()),
+            Ring::Packed(ring) => (ring.in_flight(), ring.is_in_order()),
+        };
+        // Which is the last of them is chance as well.
+        self.mixed
+            .set(in_flight > 1 || in_flight == 1 && self.mixed.get());
+        let pop = || match &self.ring {
             Ring::Split(ring) => ring.pop(),
             Ring::Packed(ring) => ring.pop(),
+        };
+        if self.device.is_parallel() && self.mixed.get() && !is_in_order {
+            self.vm().by_chance(pop)
+        } else {
+            pop()
         }
     }
 

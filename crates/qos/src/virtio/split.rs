@@ -108,6 +108,15 @@ impl Split {
         self.free.borrow().len()
     }
 
+    pub(super) fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+
+    /// Chains that the device has not used, or that were not taken.
+    pub(super) fn in_flight(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     /// Descriptors as they stand in memory at `addr`.
     #[track_caller]
     pub(super) fn write_desc_at(ram: &Ram, order: Order, addr: u64, desc: Desc) {

@@ -4,10 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use testjig_trace::Trace;
+use testjig_trace::{Requirement, Trace};
 use testjig_vm::Vm;
 
 use crate::case::Case;
+use crate::registry::Capability;
 
 /// The file of those that can't be kept, a line each, with the reason.
 const NOT_RECORDED: &str = "not-recorded.txt";
@@ -27,7 +28,8 @@ fn write(directory: &Path, case: &Case, vm: Option<&Vm>) -> io::Result<()> {
         None => Err("it starts its own machines".to_owned()),
     };
     match trace {
-        Ok(trace) => {
+        Ok(mut trace) => {
+            trace.header.requires = case.test.needs.iter().copied().map(required).collect();
             let name = case.name.replace('/', "+");
             trace
                 .write(&directory.join(format!("{name}.qtr")))
@@ -42,5 +44,13 @@ fn write(directory: &Path, case: &Case, vm: Option<&Vm>) -> io::Result<()> {
                 .open(directory.join(NOT_RECORDED))?
                 .write_all(line.as_bytes())
         }
+    }
+}
+
+/// On a VMM that lacks what the test needs, its session says nothing either.
+fn required(need: Capability) -> Requirement {
+    match need {
+        Capability::Clock => Requirement::Clock,
+        Capability::Running => Requirement::Running,
     }
 }

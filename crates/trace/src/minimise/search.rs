@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::candidates::Pass;
 use super::probes::Probes;
 use super::{MinimiseError, Progress, Stopped};
-use crate::replay::Outcome;
+use crate::outcome::Outcome;
 use crate::session::Trace;
 
 /// A search under way.

@@ -227,8 +227,8 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
 }
 
 fn disk(value: &str) -> Result<Disk, String> {
-    /// Images are sparse; more than that no file of the format needs.
-    const LARGEST: u64 = 1 << 42;
+    /// Images are sparse; a disk has no more than the sectors of 512 bytes that 48 bits count.
+    const LARGEST: u64 = 1 << 57;
     let mut words = value.split_whitespace();
     let (Some(id), Some(bytes)) = (words.next(), words.next()) else {
         return Err(
@@ -246,7 +246,7 @@ fn disk(value: &str) -> Result<Disk, String> {
         content: Vec::new(),
     };
     if disk.size == 0 || disk.size > LARGEST {
-        return Err("a disk has 1 byte to 4096G".into());
+        return Err("a disk has 1 byte to 134217728G".into());
     }
     for word in words {
         match word.split_once('=') {

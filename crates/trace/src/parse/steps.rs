@@ -58,6 +58,9 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
     if said == "reset" {
         return Ok(Action::Reset);
     }
+    if said == "settle" {
+        return Ok(Action::Settle);
+    }
     let (request, reply) = match split_reply(said) {
         Some((request, reply)) => (request.trim_end(), Some(reply.trim())),
         None => (said, None),

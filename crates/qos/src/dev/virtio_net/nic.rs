@@ -1,7 +1,7 @@
 //! [`Nic`]: a network device that works.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Ack, Config, ControlCommand, Header, NetFeature, VirtioNet};
 use crate::mem::{GuestAlloc, GuestBuf};
@@ -26,7 +26,7 @@ pub struct Nic {
     transmit: Vec<Virtqueue>,
     control: Option<Virtqueue>,
     /// Of the first receive virtqueue.
-    rooms: RefCell<HashMap<u16, GuestBuf>>,
+    rooms: RefCell<BTreeMap<u16, GuestBuf>>,
 }
 
 impl Nic {

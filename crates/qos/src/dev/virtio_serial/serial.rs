@@ -1,7 +1,7 @@
 //! [`Serial`]: a console device that works, and [`Port`].
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Config, Control, ControlEvent, SerialFeature, VirtioSerial};
 use crate::mem::{GuestAlloc, GuestBuf};
@@ -12,8 +12,8 @@ pub const CONTROL_ROOM: u64 = 64;
 /// The rooms that the device gets at its start.
 pub(super) const CONTROL_ROOMS: [u64; 16] = [CONTROL_ROOM; 16];
 
-/// Rooms that the device has, by what the virtqueue calls them.
-type Rooms = RefCell<HashMap<u16, GuestBuf>>;
+/// Rooms that the device has, by what the virtqueue calls them; in an order, so that a session is the same each time.
+type Rooms = RefCell<BTreeMap<u16, GuestBuf>>;
 
 /// A virtqueue that the device fills.
 #[derive(Debug)]
