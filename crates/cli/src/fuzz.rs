@@ -1,5 +1,7 @@
 //! `jig fuzz`.
 
+mod selftest;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,10 +15,11 @@ use std::time::Duration;
 
 use clap::Args;
 use testjig::find::{self, Vmm, Wish};
-use testjig::vm::machine::{self, MachineType};
-use testjig::vm::{Arch, Cache, Launch, Qemu, RamBackend, Suite};
+use testjig::vm::machine::MachineType;
+use testjig::vm::{Arch, Cache, Qemu, RamBackend, Suite};
 use testjig_blocks::{Device, Program};
-use testjig_fuzz::{Feedback, Region, Settings, Space, Status, Target, fuzz};
+use testjig_fuzz::{Feedback, Input, Settings, Space, Status, Target, fuzz};
+use testjig_trace::Trace;
 
 use crate::fail;
 
@@ -47,14 +50,18 @@ pub(crate) struct Arguments {
     /// Where inputs and findings are kept [default: fuzz/DEVICE]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Begin with what tests did: a directory with recordings, as `jig run --keep` leaves them (may be repeated)
+    /// Begin with what tests did: a directory with sessions, as `jig run --record` writes them (may be repeated)
     #[arg(long, value_name = "DIR")]
     seeds: Vec<PathBuf>,
+    /// Words that mean something to the device, in AFL's format: name="\x12\x34"
+    #[arg(long, value_name = "FILE")]
+    dictionary: Option<PathBuf>,
     /// What chance is drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Try each input that earlier runs have kept once, make none, and say what they reach and what they find
-    #[arg(long, conflicts_with_all = ["seeds", "list", "selftest"])]
+    /// Try each input that earlier runs have kept once, make none, and say what they reach and what they find; with --seeds, carry out
+    /// the sessions before, as they are and each on the machine that it names
+    #[arg(long, conflicts_with_all = ["list", "selftest"])]
     replay_corpus: bool,
     /// Stop at the first finding
     #[arg(long)]
@@ -68,6 +75,9 @@ pub(crate) struct Arguments {
     /// Look for a bug that is planted in the embedded machine, and say whether this installation can find one
     #[arg(long, conflicts_with_all = ["device", "list"])]
     selftest: bool,
+    /// Of the planted bugs, look for this one, until --time is over: crash, hang, crash-sequence, … [default: assertion, for a minute]
+    #[arg(long, value_name = "NAME", requires = "selftest")]
+    plant: Option<String>,
     /// The QEMU binary to use; nothing is fetched then
     #[arg(long, value_name = "PATH")]
     qemu: Option<PathBuf>,
@@ -96,7 +106,9 @@ fn span(text: &str) -> Result<Duration, String> {
 impl Arguments {
     pub(crate) fn run(self) -> ExitCode {
         if self.selftest {
-            return Self::test_itself();
+            let plant = self.plant.as_deref().unwrap_or("assertion");
+            let time = self.time.unwrap_or(Duration::from_secs(60));
+            return selftest::run(plant, time, self.dir.as_deref());
         }
         let machine = match machine_of(&self.machine) {
             Ok(machine) => machine,
@@ -157,21 +169,19 @@ impl Arguments {
             .dir
             .clone()
             .unwrap_or_else(|| PathBuf::from("fuzz").join(&target.name));
-        let mut beginnings = Vec::new();
-        for seeds in &self.seeds {
-            match testjig_fuzz::seeds(seeds, target) {
-                Ok(more) => beginnings.extend(more),
+        let (beginnings, sessions) = match self.recordings(target) {
+            Ok(recordings) => recordings,
+            Err(error) => return fail(error),
+        };
+        let dictionary = match &self.dictionary {
+            None => Vec::new(),
+            Some(path) => match testjig_fuzz::dictionary(path) {
+                Ok(words) => words,
                 Err(error) => {
-                    return fail(format!(
-                        "failed to read recordings in {}: {error}",
-                        seeds.display()
-                    ));
+                    return fail(format!("failed to read {}: {error}", path.display()));
                 }
-            }
-        }
-        if !self.seeds.is_empty() {
-            eprintln!("{} recordings to begin with", beginnings.len());
-        }
+            },
+        };
         let settings = Settings {
             time: self.time,
             workers: self
@@ -179,6 +189,8 @@ impl Arguments {
                 .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
             directory,
             beginnings,
+            sessions,
+            dictionary,
             seed: self.seed,
             stop_at_finding: self.stop_at_finding,
             replay_corpus: self.replay_corpus,
@@ -198,20 +210,7 @@ impl Arguments {
             Ok(status) => status,
             Err(error) => return fail(error),
         };
-        println!("{}", sentence(&status));
-        for finding in &status.findings {
-            println!("{}", finding.signature);
-            let confirmed = if finding.is_confirmed {
-                "confirmed on a started machine"
-            } else {
-                "not met on a started machine"
-            };
-            println!(
-                "  {} operations, {confirmed}: {}",
-                finding.input.ops.len(),
-                finding.path.display()
-            );
-        }
+        self.tell(&status);
         if status.feedback == Feedback::Blocks {
             let path = settings.directory.join("coverage.svg");
             match fs::write(&path, line.plot(status.blocks as u32)) {
@@ -227,78 +226,55 @@ impl Arguments {
         ExitCode::from(u8::from(!status.findings.is_empty()))
     }
 
-    /// The planted bug is found, or it is said what is broken.
-    fn test_itself() -> ExitCode {
-        match find_planted() {
-            Ok(said) => {
-                println!("{said}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(format!("this installation finds no bugs: {error}")),
+    /// What became of it, on standard output.
+    fn tell(&self, status: &Status) {
+        println!("{}", sentence(status));
+        let sessions = &status.sessions;
+        if self.replay_corpus && !self.seeds.is_empty() {
+            println!(
+                "{} sessions with the replies that they have, {} skipped, {} not",
+                sessions.same,
+                sessions.skipped,
+                sessions.other.len()
+            );
+        }
+        for other in &sessions.other {
+            println!("  {other}");
+        }
+        for finding in &status.findings {
+            println!("{}", finding.signature);
+            let confirmed = if finding.is_confirmed {
+                "confirmed on a started machine"
+            } else {
+                "not met on a started machine"
+            };
+            println!(
+                "  {} operations, {confirmed}: {}",
+                finding.input.ops.len(),
+                finding.path.display()
+            );
         }
     }
-}
 
-/// Looks for the assertion that is planted in the embedded machine, behind a port next to the clock's.
-fn find_planted() -> Result<String, String> {
-    let wish = Wish {
-        vmm: Some(Vmm::Embedded),
-        plants: vec!["assertion".to_owned()],
-        ..Wish::default()
-    };
-    let qemus = find::for_archs(BTreeSet::from([Arch::X86_64]), &wish);
-    let qemu = qemus.get(Arch::X86_64)?;
-    let ports = |start, len, name: &str| Region {
-        space: Space::Ports,
-        start,
-        len,
-        name: name.to_owned(),
-    };
-    let target = Target {
-        name: "planted".to_owned(),
-        launch: Launch::new(&machine::PC),
-        types: Vec::new(),
-        regions: vec![ports(0x70, 2, "clock"), ports(0x80, 1, "POST code")],
-        function: None,
-        prelude: Vec::new(),
-        scratch: 1 << 20,
-        has_clock: true,
-    };
-    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let settings = Settings {
-        time: Some(Duration::from_secs(60)),
-        workers: 1,
-        directory: directory.path().to_owned(),
-        beginnings: Vec::new(),
-        seed: 0,
-        stop_at_finding: true,
-        replay_corpus: false,
-    };
-    std::panic::set_hook(Box::new(|_| {}));
-    let status = fuzz(
-        qemu,
-        &target,
-        None,
-        &settings,
-        &AtomicBool::new(false),
-        |_| {},
-    )
-    .map_err(|error| error.to_string())?;
-    let Some(finding) = status.findings.first() else {
-        return Err(format!(
-            "{} inputs did not meet the planted assertion",
-            status.executions
-        ));
-    };
-    if !finding.is_confirmed || finding.input.ops.len() != 1 || !finding.signature.contains("ssert")
-    {
-        return Err(format!("the planted assertion became {finding:?}"));
+    /// What recordings are for: to begin with, or to be carried out as they are.
+    fn recordings(&self, target: &Target) -> Result<(Vec<Input>, Vec<Trace>), String> {
+        let (mut beginnings, mut sessions) = (Vec::new(), Vec::new());
+        for seeds in &self.seeds {
+            let result = if self.replay_corpus {
+                testjig_fuzz::sessions(seeds).map(|more| sessions.extend(more))
+            } else {
+                testjig_fuzz::seeds(seeds, target).map(|more| beginnings.extend(more))
+            };
+            result.map_err(|error| {
+                format!("failed to read recordings in {}: {error}", seeds.display())
+            })?;
+        }
+        if !self.seeds.is_empty() {
+            let count = beginnings.len() + sessions.len();
+            eprintln!("{count} recordings to begin with");
+        }
+        Ok((beginnings, sessions))
     }
-    Ok(format!(
-        "this installation can find a bug: the planted assertion was met within {} inputs and {:.1} s, and shortened to 1 operation",
-        status.executions,
-        status.elapsed.as_secs_f64()
-    ))
 }
 
 /// A machine of the library, or one that only its name is known of.

@@ -35,6 +35,71 @@ fn the_planted_bug_is_found() {
     assert!(text(&output).contains("shortened to 1 operation"));
 }
 
+#[test]
+fn planted_bugs_of_each_kind_are_found_behind_one_write() {
+    for plant in ["crash", "hang", "memory-growth"] {
+        let output = jig(&["--selftest", "--plant", plant]);
+        assert_eq!(output.status.code(), Some(0), "{plant}: {}", text(&output));
+    }
+}
+
+#[test]
+fn a_plant_that_is_none_is_told() {
+    let output = jig(&["--selftest", "--plant", "crash-somewhere"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("crash-chain"), "{}", text(&output));
+}
+
+/// [MC146818A, Register Map] The session reads the seconds, sets the index register to A and reads that.
+#[test]
+fn sessions_are_carried_out_with_blocks_watched() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sessions = directory.path().join("sessions");
+    fs::create_dir(&sessions).expect("writable");
+    let session = |name: &str, answer: &str| {
+        let text = format!(
+            "qtr 1\ntitle: {name}\narch: x86_64\nmachine: pc\n\n\
+             outb 0x70 0xa\ninb 0x71 -> {answer}\nclock_step 1000000\n"
+        );
+        fs::write(sessions.join(name).with_extension("qtr"), text).expect("writable");
+    };
+    session("right", "0x26");
+    session("wrong", "0x27");
+    let path = |path: &Path| path.to_str().expect("a path of text").to_owned();
+    let kept = path(&directory.path().join("fuzz"));
+    let output = jig(&[
+        "rtc",
+        "--replay-corpus",
+        "--seeds",
+        &path(&sessions),
+        "--dir",
+        &kept,
+    ]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("1 sessions with the replies that they have, 0 skipped, 1 not"),
+        "{text}"
+    );
+    assert!(text.contains("wrong: replied differently"), "{text}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!told.contains(" 0 of the device's"), "{text}");
+}
+
+#[test]
+fn a_dictionary_that_is_none_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let words = directory.path().join("words");
+    fs::write(&words, "no quotes\n").expect("writable");
+    let words = words.to_str().expect("a path of text");
+    let output = clock(directory.path(), &["--dictionary", words]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("no quotes"), "{}", text(&output));
+    fs::write(words, "a=\"\\x0a\"\n").expect("writable");
+    let output = clock(directory.path(), &["--dictionary", words]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
 /// The clock's file has more than 300 blocks, and sixteen random operations reach 50 of them.
 #[test]
 fn blocks_of_the_device_are_reached_and_told() {

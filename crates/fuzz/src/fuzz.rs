@@ -10,9 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testjig_blocks::{Device, Program};
+use testjig_trace::Trace;
 use testjig_vm::{LaunchError, Qemu};
 
+use crate::findings::{release, reserve};
 use crate::input::Input;
+use crate::replay;
 use crate::target::Target;
 use crate::worker;
 
@@ -27,6 +30,11 @@ pub struct Settings {
     pub directory: PathBuf,
     /// What is tried first: [`seeds`](crate::seeds) of recordings, for instance.
     pub beginnings: Vec<Input>,
+    /// What is carried out as it was recorded, each session on the machine that it names, before inputs of earlier times are tried once
+    /// each: only with `replay_corpus`.
+    pub sessions: Vec<Trace>,
+    /// Words that mean something to the device: values of registers and of memory; [`dictionary`](crate::dictionary) reads some.
+    pub dictionary: Vec<Vec<u8>>,
     /// What chance is drawn from.
     pub seed: u64,
     /// Whether one finding is enough.
@@ -57,6 +65,17 @@ pub struct Finding {
     pub is_confirmed: bool,
 }
 
+/// What became of [`Settings::sessions`], while blocks were watched.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    /// How many ended as they say, with the replies that they have.
+    pub same: u64,
+    /// How many this QEMU can't carry out.
+    pub skipped: u64,
+    /// The others: which, and what became of them.
+    pub other: Vec<String>,
+}
+
 /// How far it is.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -70,6 +89,8 @@ pub struct Status {
     pub blocks: usize,
     /// Inputs that led somewhere.
     pub corpus: u64,
+    /// What became of recorded sessions.
+    pub sessions: Sessions,
     /// What was found.
     pub findings: Vec<Finding>,
     /// What is learned from.
@@ -115,6 +136,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) corpus: AtomicU64,
     pub(crate) reached: Mutex<BTreeSet<usize>>,
     pub(crate) findings: Mutex<Vec<Finding>>,
+    pub(crate) sessions: Mutex<Sessions>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) stop: AtomicBool,
 }
@@ -156,6 +178,7 @@ impl Shared<'_> {
             reached: lock(&self.reached).clone(),
             blocks: self.watched.as_ref().map_or(0, |watched| watched.its.len()),
             corpus: self.corpus.load(Ordering::Relaxed),
+            sessions: lock(&self.sessions).clone(),
             findings: lock(&self.findings).clone(),
             feedback,
             unforkable: notes.unforkable,
@@ -194,6 +217,7 @@ pub fn fuzz(
         corpus: AtomicU64::new(0),
         reached: Mutex::default(),
         findings: Mutex::default(),
+        sessions: Mutex::default(),
         notes: Mutex::default(),
         stop: AtomicBool::new(false),
     };
@@ -202,7 +226,9 @@ pub fn fuzz(
         move |source| FuzzError::Keep { path, source }
     };
     let findings = shared.findings_directory();
-    fs::create_dir_all(&findings).map_err(kept(&findings))?;
+    fs::create_dir_all(&findings)
+        .and_then(|()| reserve(&findings))
+        .map_err(kept(&findings))?;
     let seeds = if settings.replay_corpus {
         inputs_in(&settings.directory.join("corpus"))
     } else {
@@ -210,7 +236,7 @@ pub fn fuzz(
     }
     .map_err(kept(&settings.directory))?;
     let end = settings.time.map(|time| begin + time);
-    thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let count = if settings.replay_corpus {
             1
         } else {
@@ -221,7 +247,7 @@ pub fn fuzz(
                 let (shared, seeds) = (&shared, &seeds);
                 scope.spawn(move || {
                     let result = if settings.replay_corpus {
-                        worker::replay(shared, seeds)
+                        replay::replay(shared, seeds)
                     } else {
                         worker::work(shared, number, seeds)
                     };
@@ -253,7 +279,9 @@ pub fn fuzz(
             }
         }
         Ok(())
-    })?;
+    });
+    release(&findings);
+    result?;
     let old = settings.directory.join("corpus.old");
     if old.exists() && !settings.replay_corpus {
         fs::remove_dir_all(&old).map_err(kept(&old))?;

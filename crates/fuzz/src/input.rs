@@ -6,16 +6,21 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use testjig_qtest::{Command, Data, Encoding, Nanos, PortWidth, Width};
+use testjig_qtest::{Command, Data, Encoding, Length, Nanos, PortWidth, Width};
+use testjig_trace::Action;
 
 use crate::target::{Region, Space, Target};
 
-/// How much of the guest's memory inputs use, from the target's [`scratch`](Target::scratch) on: 64 KiB.
+/// How much of the target's [`scratch`](Target::scratch) memory is used by inputs that are made up, in bytes. Recordings use more.
 pub(crate) const SCRATCH: u32 = 0x1_0000;
 /// The furthest that the clock is moved at once, in nanoseconds: 10 s. Timers that fire often make more take long, which is no bug.
 const FURTHEST: u64 = 10_000_000_000;
-/// The most operations of an input.
+/// The most operations of an input, unless the one that it was made from has more.
 pub(crate) const MOST: usize = 400;
+/// The most operations that an input becomes on the wire: more would take as long as a machine that hangs.
+pub(crate) const MOST_COMMANDS: usize = 10_000;
+/// The most bytes that are set at once.
+pub(crate) const LONGEST: u32 = 0x10_0000;
 
 /// Operations, carried out one after the other on a machine that is as it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,12 +36,26 @@ pub enum Op {
     Read(Place, Size),
     /// Writes a register.
     Write(Place, Size, Value),
+    /// Reads a register so many times.
+    Reads(Place, Size, u16),
+    /// Writes numbers to a register, one after the other: commands of several bytes, data.
+    Writes(Place, Size, Vec<u64>),
     /// Writes to guest memory, at this distance in the scratch memory.
     Store(u32, Size, Value),
     /// Writes a block to guest memory, at this distance in the scratch memory.
     Fill(u32, Vec<u8>),
+    /// Sets guest memory, at this distance in the scratch memory, to a byte: so many, 1 MiB at most.
+    Set(u32, u32, u8),
     /// Moves the virtual clock by nanoseconds, 10 s at most.
     Step(u64),
+    /// Moves the virtual clock to the next timer.
+    Next,
+    /// Waits for what the machine does in its own time: a round trip, and a millisecond.
+    Wait,
+    /// Drives an input line of the target: its index, and the level.
+    Line(u16, bool),
+    /// Resets the machine, as by its button. What is done before each input is done again.
+    Reset,
 }
 
 /// Where a register is.
@@ -121,20 +140,34 @@ impl Value {
     fn number(self, target: &Target) -> u64 {
         match self {
             Self::Number(number) => number,
-            Self::Address(offset) => target.scratch + u64::from(offset % SCRATCH),
-            Self::Page(offset) => (target.scratch + u64::from(offset % SCRATCH)) >> 12,
+            Self::Address(offset) => target.address(offset),
+            Self::Page(offset) => target.address(offset) >> 12,
         }
     }
 }
 
 impl Input {
-    /// As commands for the target. An operation on a region or a configuration space that the target lacks is left out.
-    pub fn commands(&self, target: &Target) -> Vec<Command> {
-        let mut commands = Vec::with_capacity(self.ops.len());
+    /// What is done to the target, in order, as far as its machine answers in time. An operation on something that the target lacks is
+    /// left out.
+    pub fn actions(&self, target: &Target) -> Vec<Action> {
+        let mut actions = Vec::with_capacity(self.ops.len());
         for op in &self.ops {
+            if actions.len() >= MOST_COMMANDS {
+                break;
+            }
+            if *op == Op::Reset {
+                actions.push(Action::Reset);
+            }
+            let mut commands = Vec::new();
             op.add(target, &mut commands);
+            actions.extend(
+                commands
+                    .into_iter()
+                    .map(|command| Action::Do(command, None)),
+            );
         }
-        commands
+        actions.truncate(MOST_COMMANDS);
+        actions
     }
 }
 
@@ -145,17 +178,36 @@ impl Op {
             Self::Write(place, size, value) => {
                 access(target, *place, *size, Some(value.number(target)), commands);
             }
+            Self::Reads(place, size, count) => {
+                for _ in 0..*count {
+                    access(target, *place, *size, None, commands);
+                }
+            }
+            Self::Writes(place, size, values) => {
+                for value in values {
+                    access(target, *place, *size, Some(*value), commands);
+                }
+            }
             Self::Store(offset, size, value) => commands.push(Command::Write {
                 width: size.width(),
-                addr: target.scratch + u64::from(offset % SCRATCH),
+                addr: target.address(*offset),
                 value: value.number(target),
             }),
             Self::Fill(offset, bytes) => {
                 if let Ok(data) = Data::new(bytes) {
                     commands.push(Command::WriteBlock {
-                        addr: target.scratch + u64::from(offset % SCRATCH),
+                        addr: target.address(*offset),
                         data,
                         encoding: Encoding::default(),
+                    });
+                }
+            }
+            Self::Set(offset, len, value) => {
+                if let Ok(len) = Length::try_from((*len).min(LONGEST) as usize) {
+                    commands.push(Command::Memset {
+                        addr: target.address(*offset),
+                        len,
+                        value: *value,
                     });
                 }
             }
@@ -166,6 +218,18 @@ impl Op {
                     commands.push(Command::ClockStep(Some(span)));
                 }
             }
+            Self::Next if target.has_clock => commands.push(Command::ClockStep(None)),
+            Self::Wait => commands.push(Command::Endianness),
+            Self::Line(index, level) => {
+                commands.extend(
+                    target
+                        .lines
+                        .get(usize::from(*index))
+                        .and_then(|line| line.driven(*level)),
+                );
+            }
+            Self::Reset => commands.extend(target.prelude.iter().cloned()),
+            Self::Next => {}
         }
     }
 }

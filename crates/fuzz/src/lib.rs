@@ -8,17 +8,23 @@
 //!
 //! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
 
+mod dictionary;
+mod discover;
+mod findings;
 mod fuzz;
 mod input;
 mod machines;
 mod minimise;
 mod mutate;
+mod recording;
+mod replay;
 mod seeds;
 mod target;
 mod worker;
 
-pub use fuzz::{Feedback, Finding, FuzzError, Settings, Status, fuzz};
+pub use dictionary::dictionary;
+pub use fuzz::{Feedback, Finding, FuzzError, Sessions, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
-pub use seeds::seeds;
-pub use target::{Region, Space, Target, TargetError};
+pub use seeds::{seeds, sessions};
+pub use target::{Line, Region, Space, Target, TargetError};
 pub use testjig_trace::Ending;

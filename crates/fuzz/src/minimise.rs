@@ -46,6 +46,11 @@ pub(crate) fn minimise(
             Op::Store(offset, size, value) if *value != Value::Number(0) => {
                 Op::Store(*offset, *size, Value::Number(0))
             }
+            Op::Reads(place, size, _) => Op::Read(*place, *size),
+            Op::Writes(place, size, numbers) if !numbers.is_empty() => {
+                let last = Value::Number(numbers[numbers.len() - 1]);
+                Op::Write(*place, *size, last)
+            }
             Op::Fill(offset, bytes) => Op::Fill(*offset, vec![0; bytes.len()]),
             _ => continue,
         };

@@ -8,16 +8,21 @@ use libafl::state::{HasCorpus, HasRand};
 use libafl_bolts::Named;
 use libafl_bolts::rands::Rand;
 
-use crate::input::{Input, MOST, Op, Place, SCRATCH, Size, Value};
+use crate::input::{Input, LONGEST, MOST, Op, Place, SCRATCH, Size, Value};
 use crate::target::Target;
 
 /// The most bytes of a block.
 const BLOCK: usize = 512;
 
+/// The most numbers that a run of writes grows to.
+const LONGEST_COMMAND: usize = 64;
+
 /// Several changes at once: operations added, left out, repeated, moved, taken from other inputs, and their parts changed within what
 /// the target's regions and the widths allow.
 pub(crate) struct Mutations<'target> {
     pub(crate) target: &'target Target,
+    /// Words that mean something to the device.
+    pub(crate) dictionary: &'target [Vec<u8>],
 }
 
 impl Named for Mutations<'_> {
@@ -37,11 +42,15 @@ impl<S: HasRand + HasCorpus<Input>> Mutator<Input, S> for Mutations<'_> {
         let mut draw = Draw {
             rand,
             target: self.target,
+            dictionary: self.dictionary,
+            used: Used::of(&input.ops),
         };
+        // An input from a recording may be longer than one that was made up.
+        let most = input.ops.len().max(MOST);
         for _ in 0..=draw.below(6) {
             draw.change(&mut input.ops, &other);
         }
-        input.ops.truncate(MOST);
+        input.ops.truncate(most);
         Ok(MutationResult::Mutated)
     }
 
@@ -67,6 +76,36 @@ fn other<S: HasRand + HasCorpus<Input>>(state: &mut S) -> Result<Vec<Op>, libafl
 pub(crate) struct Draw<'a, R> {
     pub(crate) rand: &'a mut R,
     pub(crate) target: &'a Target,
+    pub(crate) dictionary: &'a [Vec<u8>],
+    pub(crate) used: Used,
+}
+
+/// What an input uses already: registers and memory that belong together are met more often so.
+#[derive(Default)]
+pub(crate) struct Used {
+    places: Vec<Place>,
+    offsets: Vec<u32>,
+}
+
+impl Used {
+    fn of(ops: &[Op]) -> Self {
+        let mut used = Self::default();
+        for op in ops {
+            match op {
+                Op::Read(place, _)
+                | Op::Reads(place, ..)
+                | Op::Write(place, _, Value::Number(_))
+                | Op::Writes(place, ..) => used.places.push(*place),
+                Op::Write(place, _, Value::Address(offset) | Value::Page(offset)) => {
+                    used.places.push(*place);
+                    used.offsets.push(*offset);
+                }
+                Op::Store(offset, ..) | Op::Fill(offset, _) => used.offsets.push(*offset),
+                Op::Set(..) | Op::Step(_) | Op::Next | Op::Wait | Op::Line(..) | Op::Reset => {}
+            }
+        }
+        used
+    }
 }
 
 /// Values that devices treat unlike their neighbours.
@@ -105,13 +144,9 @@ impl<R: Rand> Draw<'_, R> {
                     ops.insert(at, op);
                 }
             }
-            // Commands are written byte after byte to one register.
             8 => {
                 let (place, size) = (self.place(), self.size());
-                for _ in 0..=self.below(9) {
-                    let value = self.value(size);
-                    ops.insert(at, Op::Write(place, size, value));
-                }
+                ops.insert(at, Op::Writes(place, size, self.numbers(size)));
             }
             3 if !ops.is_empty() => {
                 let end = ops.len().min(at + 1 + self.below(4));
@@ -152,7 +187,18 @@ impl<R: Rand> Draw<'_, R> {
 
     /// An operation from nothing.
     pub(crate) fn op(&mut self) -> Op {
-        match self.below(20) {
+        // The whole machine is rarely the point, and takes long.
+        if self.is_one_in(1000) {
+            return Op::Reset;
+        }
+        match self.below(22) {
+            20 if !self.target.lines.is_empty() => Op::Line(self.line(), self.is_one_in(2)),
+            20 if self.is_one_in(4) => Op::Wait,
+            20 => Op::Reads(self.place(), self.size(), self.count()),
+            21 => {
+                let (offset, len) = (self.offset(Size::Q), 1 + self.below(BLOCK) as u32);
+                Op::Set(offset, len, self.rand.next() as u8)
+            }
             0..=8 => {
                 let (place, size) = (self.place(), self.size());
                 let value = self.value(size);
@@ -164,21 +210,90 @@ impl<R: Rand> Draw<'_, R> {
                 let value = self.value(size);
                 Op::Store(self.offset(size), size, value)
             }
-            17 => {
-                let len = 1 + self.below(BLOCK);
-                let byte = if self.is_one_in(2) {
-                    0
-                } else {
-                    self.rand.next() as u8
-                };
-                let mut bytes = vec![byte; len];
-                if self.is_one_in(2) {
-                    bytes.fill_with(|| self.rand.next() as u8);
-                }
+            17 if self.is_one_in(2) => {
+                let bytes = self.descriptors();
                 Op::Fill(self.offset(Size::Q), bytes)
             }
+            17 => {
+                let bytes = self.bytes();
+                Op::Fill(self.offset(Size::Q), bytes)
+            }
+            18 => Op::Next,
             _ => Op::Step(self.span()),
         }
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        if self.is_one_in(3)
+            && let Some(word) = self.word()
+        {
+            return word;
+        }
+        let len = 1 + self.below(BLOCK);
+        let byte = if self.is_one_in(2) {
+            0
+        } else {
+            self.rand.next() as u8
+        };
+        let mut bytes = vec![byte; len];
+        if self.is_one_in(2) {
+            bytes.fill_with(|| self.rand.next() as u8);
+        }
+        bytes
+    }
+
+    /// A chain of buffers as most devices have them described: address and length, and where the next is or that there is none.
+    fn descriptors(&mut self) -> Vec<u8> {
+        const LENGTHS: [u32; 8] = [0, 1, 8, 16, 512, 1514, 4096, 0x1_0000];
+        let count = 1 + self.below(4);
+        let is_prd = self.is_one_in(4);
+        let mut bytes = Vec::new();
+        for index in 1..=count {
+            let address = self.target.address(self.offset(Size::Q));
+            let len = LENGTHS[self.below(LENGTHS.len())];
+            let is_last = index == count;
+            if is_prd {
+                // [Programming Interface for Bus Master IDE Controller, 1.2] Address, count, end of table.
+                let last = u32::from(is_last) << 31;
+                bytes.extend((address as u32).to_le_bytes());
+                bytes.extend((len & 0xfffe | last).to_le_bytes());
+            } else {
+                // [Virtio 1.2, 2.7.5] Flags: there is a next one; the device writes.
+                let flags = u16::from(!is_last) | u16::from(self.is_one_in(2)) << 1;
+                bytes.extend(address.to_le_bytes());
+                bytes.extend(len.to_le_bytes());
+                bytes.extend(flags.to_le_bytes());
+                bytes.extend((index as u16).to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// A word of the dictionary, if there is one.
+    fn word(&mut self) -> Option<Vec<u8>> {
+        let nth = self.below(self.dictionary.len());
+        self.dictionary.get(nth).cloned()
+    }
+
+    /// Commands are written byte after byte to one register.
+    fn numbers(&mut self, size: Size) -> Vec<u64> {
+        let count = 1 + self.below(9);
+        (0..count)
+            .map(|_| match self.value(size) {
+                Value::Number(number) => number,
+                Value::Address(offset) => self.target.address(offset),
+                Value::Page(offset) => self.target.address(offset) >> 12,
+            })
+            .collect()
+    }
+
+    /// Most runs are short; a sector is 256 words.
+    fn count(&mut self) -> u16 {
+        1 << self.below(10)
+    }
+
+    fn line(&mut self) -> u16 {
+        self.below(self.target.lines.len()) as u16
     }
 
     fn alter(&mut self, op: &mut Op) {
@@ -192,6 +307,37 @@ impl<R: Rand> Draw<'_, R> {
                 1 => self.move_place(place),
                 _ => self.alter_value(value, *size),
             },
+            Op::Reads(place, size, count) => match self.below(4) {
+                0 => *size = self.size(),
+                1 => self.move_place(place),
+                _ => *count = self.count(),
+            },
+            Op::Writes(place, size, numbers) => match self.below(8) {
+                // What is half of a command becomes more of it.
+                6 | 7 if numbers.len() < LONGEST_COMMAND => {
+                    let number = self.numbers(*size)[0];
+                    let at = if self.is_one_in(2) {
+                        numbers.len()
+                    } else {
+                        self.below(numbers.len())
+                    };
+                    numbers.insert(at, number);
+                }
+                0 => *size = self.size(),
+                1 => self.move_place(place),
+                2 => numbers.truncate(1 + self.below(numbers.len())),
+                3 => *numbers = self.numbers(*size),
+                _ => {
+                    let at = self.below(numbers.len());
+                    if let Some(number) = numbers.get_mut(at) {
+                        let mut value = Value::Number(*number);
+                        self.alter_value(&mut value, *size);
+                        if let Value::Number(altered) = value {
+                            *number = altered;
+                        }
+                    }
+                }
+            },
             Op::Store(offset, size, value) => match self.below(5) {
                 0 => *size = self.size(),
                 1 => *offset = self.offset(*size),
@@ -200,6 +346,13 @@ impl<R: Rand> Draw<'_, R> {
             Op::Fill(offset, bytes) => match self.below(4) {
                 0 => *offset = self.offset(Size::Q),
                 1 => bytes.truncate(1 + self.below(bytes.len())),
+                2 if !self.dictionary.is_empty() => {
+                    let word = self.word().unwrap_or_default();
+                    let at = self.below(bytes.len());
+                    for (byte, new) in bytes[at..].iter_mut().zip(word) {
+                        *byte = new;
+                    }
+                }
                 _ => {
                     let at = self.below(bytes.len());
                     if let Some(byte) = bytes.get_mut(at) {
@@ -207,11 +360,26 @@ impl<R: Rand> Draw<'_, R> {
                     }
                 }
             },
+            Op::Set(offset, len, byte) => match self.below(3) {
+                0 => *offset = self.offset(Size::Q),
+                1 => *len = (*len ^ 1 << self.below(12)).clamp(1, LONGEST),
+                _ => *byte = self.rand.next() as u8,
+            },
+            Op::Line(index, level) => match self.below(2) {
+                0 => *index = self.line(),
+                _ => *level = !*level,
+            },
             Op::Step(span) => *span = self.span(),
+            Op::Next => *op = Op::Step(self.span()),
+            Op::Wait | Op::Reset => *op = self.op(),
         }
     }
 
     fn place(&mut self) -> Place {
+        if self.is_one_in(2) && !self.used.places.is_empty() {
+            let nth = self.below(self.used.places.len());
+            return self.used.places[nth];
+        }
         let count = self.target.regions.len();
         if count == 0 || self.target.function.is_some() && self.is_one_in(16) {
             return Place::Config(self.rand.next() as u8);
@@ -254,12 +422,22 @@ impl<R: Rand> Draw<'_, R> {
     }
 
     fn offset(&mut self, size: Size) -> u32 {
+        if self.is_one_in(2) && !self.used.offsets.is_empty() {
+            let near = [0, 0, 0, 4, 8, 12, 14, 16][self.below(8)];
+            let nth = self.below(self.used.offsets.len());
+            return self.used.offsets[nth].wrapping_add(near);
+        }
         let bound = if self.is_one_in(3) { SCRATCH } else { 0x400 };
         let offset = self.below(bound as usize) as u32;
         offset & !(size.bytes() - 1)
     }
 
     fn value(&mut self, size: Size) -> Value {
+        if self.is_one_in(4)
+            && let Some(word) = self.word()
+        {
+            return Value::Number(number(&word));
+        }
         match self.below(8) {
             0 if size.bytes() >= 4 => Value::Address(self.offset(Size::Q)),
             1 if size.bytes() >= 4 => Value::Page(self.offset(Size::Q)),
@@ -288,4 +466,12 @@ impl<R: Rand> Draw<'_, R> {
     fn span(&mut self) -> u64 {
         1_000 << self.below(22)
     }
+}
+
+/// A word's first bytes as they lie in a little-endian guest's memory.
+fn number(word: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = word.len().min(8);
+    bytes[..len].copy_from_slice(&word[..len]);
+    u64::from_le_bytes(bytes)
 }

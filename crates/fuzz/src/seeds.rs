@@ -2,145 +2,115 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use testjig_qtest::{Command, Width};
+use testjig_qtest::Command;
+use testjig_trace::{Action, Step, Trace};
 
-use crate::input::{Input, MOST, Op, SCRATCH, Size, Value};
-use crate::target::{Space, Target};
+use crate::input::Input;
+use crate::recording::Reader;
+use crate::target::Target;
 
-/// The inputs in files of operations as `jig run --keep` leaves them (`operations.log`), in a directory and those below it. What a
-/// recording did to other devices and to guest memory over the wire is taken along; addresses in guest memory become distances in the
-/// target's scratch memory.
+/// The inputs in recordings, in a directory and those below it: sessions as `jig run --record` writes them (`.qtr`), and what `jig run
+/// --keep` leaves (`operations.log`), which has no memory that was written through its mapping.
+///
+/// What a recording did to other devices and to guest memory is taken along. Where it moved the device's base addresses, its accesses
+/// are to where the target has them.
 ///
 /// # Errors
-/// If a directory or a file can't be read.
+/// If a directory or a file can't be read, or a file is no session.
 pub fn seeds(directory: &Path, target: &Target) -> io::Result<Vec<Input>> {
     let mut inputs = Vec::new();
-    let mut directories = vec![directory.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                directories.push(entry.path());
-            } else if entry.file_name() == "operations.log" {
-                let input = recorded(&fs::read_to_string(entry.path())?, target);
-                if !input.ops.is_empty() {
-                    inputs.push(input);
-                }
-            }
-        }
+    for session in sessions(directory)? {
+        inputs.push(Reader::of(&session, target).input(&session.steps));
     }
+    for path in files(directory, |path| path.ends_with("operations.log"))? {
+        let text = fs::read_to_string(path)?;
+        let steps: Vec<Step> = text.lines().filter_map(operation).collect();
+        inputs.push(Reader::new(target, target.function).input(&steps));
+    }
+    inputs.retain(|input| !input.ops.is_empty());
     inputs.sort_by_key(|input| input.ops.len());
     inputs.dedup();
     Ok(inputs)
 }
 
-/// One recording. Lines that are no operation on registers, memory or the clock are passed over.
-fn recorded(text: &str, target: &Target) -> Input {
-    let mut ops: Vec<Op> = text
-        .lines()
-        .filter_map(|line| operation(line, target))
-        .collect();
-    // A register that is read until it changes does not need to be read so often.
-    ops.dedup();
-    ops.truncate(MOST);
-    Input { ops }
+/// The sessions (`.qtr`) in a directory and those below it, in the order of their names.
+///
+/// # Errors
+/// If a directory or a file can't be read, or a file is no session.
+pub fn sessions(directory: &Path) -> io::Result<Vec<Trace>> {
+    files(directory, |path| {
+        path.extension().is_some_and(|extension| extension == "qtr")
+    })?
+    .iter()
+    .map(|path| Trace::read(path).map_err(io::Error::other))
+    .collect()
 }
 
-fn operation(line: &str, target: &Target) -> Option<Op> {
+fn files(directory: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                directories.push(path);
+            } else if is_wanted(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A line of an `operations.log`; none if it is no operation.
+fn operation(line: &str) -> Option<Step> {
     // The reply and what a decoder says of it follow.
     let line = line.split(" → ").next()?.split("   ").next()?;
-    match Command::parse(line.trim_end().as_bytes()).ok()? {
-        Command::In { width, port } => {
-            let place = target.place(Space::Ports, port.into());
-            Some(Op::Read(place, Width::from(width).into()))
-        }
-        Command::Out { width, port, value } => {
-            let place = target.place(Space::Ports, port.into());
-            let size = Width::from(width).into();
-            Some(Op::Write(place, size, written(value.into(), size, target)))
-        }
-        Command::Read { addr, .. } if target.is_memory(addr) => None,
-        Command::Read { width, addr } => {
-            Some(Op::Read(target.place(Space::Memory, addr), width.into()))
-        }
-        Command::Write { width, addr, value } => {
-            let size = width.into();
-            let value = written(value, size, target);
-            Some(if target.is_memory(addr) {
-                Op::Store(addr as u32 % SCRATCH, size, value)
-            } else {
-                Op::Write(target.place(Space::Memory, addr), size, value)
-            })
-        }
-        Command::WriteBlock { addr, data, .. } if target.is_memory(addr) => {
-            Some(Op::Fill(addr as u32 % SCRATCH, data.bytes().to_vec()))
-        }
-        Command::ClockStep(Some(span)) => Some(Op::Step(span.get())),
-        _ => None,
-    }
-}
-
-/// A number that may be the address of guest memory is one.
-fn written(number: u64, size: Size, target: &Target) -> Value {
-    let is_address = size.bytes() >= 4 && number >= 0x10_0000 && target.is_memory(number);
-    if is_address {
-        Value::Address(number as u32 % SCRATCH)
-    } else {
-        Value::Number(number)
-    }
+    let command = Command::parse(line.trim_end().as_bytes()).ok()?;
+    Some(Step::new(Action::Do(command, None)))
 }
 
 #[cfg(test)]
 mod tests {
-    use testjig_vm::{Launch, machine};
-
     use super::*;
-    use crate::input::Place;
-    use crate::target::Region;
+    use crate::input::{Op, Place, Size, Value};
+    use crate::recording::tests::floppy;
 
     #[test]
-    fn a_recording_is_what_it_did_to_registers_memory_and_the_clock() {
-        let target = Target {
-            name: "floppy".to_owned(),
-            launch: Launch::new(&machine::PC),
-            types: Vec::new(),
-            regions: vec![Region {
-                space: Space::Ports,
-                start: 0x3f1,
-                len: 5,
-                name: "fdc".to_owned(),
-            }],
-            function: None,
-            prelude: Vec::new(),
-            scratch: 1 << 20,
-            has_clock: true,
-        };
+    fn a_log_is_what_was_done_to_registers_memory_and_the_clock() {
         let text = "# a test\n\
                     endianness → little\n\
                     outb 0x3f2 0xc   fdc.DOR←0x0c {dma_gate drive=0}\n\
                     inb 0x3f4 → 0x80   fdc.MSR→0x80 {rqm}\n\
                     inb 0x3f4 → 0x80\n\
-                    outl 0xcf8 0x80000000\n\
-                    writel 0x301000 0x302008\n\
-                    readl 0x301000 → 0x302008\n\
-                    writew 0xfebf0010 0x1\n\
-                    write 0x300000 0x2 0xabcd\n\
-                    clock_step 1000 → 1000\n\
                     nonsense 1 2\n";
-        let ops = recorded(text, &target).ops;
+        let directory = tempfile::tempdir().expect("a directory");
+        let below = directory.path().join("case");
+        fs::create_dir(&below).expect("writable");
+        fs::write(below.join("operations.log"), text).expect("writable");
+        fs::write(below.join("stderr"), "nothing").expect("writable");
+        let inputs = seeds(directory.path(), &floppy()).expect("readable");
+        let [input] = &inputs[..] else {
+            panic!("{inputs:?}");
+        };
         assert_eq!(
-            ops,
+            input.ops,
             [
                 Op::Write(Place::Region(0, 1), Size::B, Value::Number(0xc)),
-                Op::Read(Place::Region(0, 3), Size::B),
-                Op::Write(Place::Port(0xcf8), Size::L, Value::Number(0x8000_0000)),
-                Op::Store(0x1000, Size::L, Value::Address(0x2008)),
-                Op::Write(Place::Memory(0xfebf_0010), Size::W, Value::Number(1)),
-                Op::Fill(0, vec![0xab, 0xcd]),
-                Op::Step(1000),
+                Op::Reads(Place::Region(0, 3), Size::B, 2),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_no_session_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("a.qtr"), "no session").expect("writable");
+        let error = seeds(directory.path(), &floppy()).expect_err("none");
+        assert!(error.to_string().contains("a.qtr"), "{error}");
     }
 }

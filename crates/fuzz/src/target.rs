@@ -1,16 +1,13 @@
 //! [`Target`]: the device under test, and where a machine has it. All of it is asked from QEMU itself.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::Value;
-use testjig_qmp::commands::QomGet;
-use testjig_qtest::{Command, PortWidth};
+use testjig_qtest::{Command, Word};
 use testjig_vm::{
     Cache, Chardev, Device, Drive, Image, Interface, Launch, LaunchOptions, MachineType, Netdev,
     Qemu, Vm,
 };
 
-use crate::input::Place;
+use crate::discover::{ID, Tree, enable, lines, regions, types};
+use crate::input::{Place, SCRATCH};
 
 /// What is fuzzed.
 #[derive(Clone, Debug)]
@@ -29,6 +26,10 @@ pub struct Target {
     pub prelude: Vec<Command>,
     /// Where inputs put what the device reads from memory.
     pub scratch: u64,
+    /// How much of it there is, in bytes, at least 1.
+    pub scratch_len: u32,
+    /// The input lines of the device, and of its parts.
+    pub lines: Vec<Line>,
     /// Whether the clock can be moved.
     pub has_clock: bool,
 }
@@ -44,6 +45,33 @@ pub struct Region {
     pub len: u64,
     /// What QEMU calls it.
     pub name: String,
+}
+
+/// An input line of a device, as `set_irq_in` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The QOM path of the device.
+    pub path: String,
+    /// The list of lines; the unnamed one if absent.
+    pub name: Option<String>,
+    /// Which of the list.
+    pub number: u16,
+}
+
+impl Line {
+    /// What drives the line. QEMU aborts if it is not there, or its name is none.
+    pub(crate) fn driven(&self, level: bool) -> Option<Command> {
+        let name = match &self.name {
+            Some(name) => Some(Word::new(name).ok()?),
+            None => None,
+        };
+        Some(Command::SetIrqIn {
+            path: Word::new(&self.path).ok()?,
+            name,
+            number: self.number,
+            level: i32::from(level),
+        })
+    }
 }
 
 /// The address spaces that a CPU reaches.
@@ -101,10 +129,8 @@ const ALIASES: [(&str, &str); 12] = [
     ("virtio-blk", "virtio-blk-pci"),
 ];
 
-/// What the added device is called.
-const ID: &str = "dut";
-/// A type with more types below it describes no device.
-const FAMILY: usize = 8;
+/// The most scratch memory, in bytes: 64 MiB.
+const MOST_SCRATCH: u64 = 64 << 20;
 
 impl Target {
     /// Finds a device by the name of its type, or a short one: one that can be added to the machine, else one that the machine has.
@@ -163,6 +189,16 @@ impl Target {
             .any(|region| (region.base..region.end()).contains(&address))
     }
 
+    /// The address of scratch memory at this distance.
+    pub(crate) fn address(&self, offset: u32) -> u64 {
+        self.scratch + u64::from(offset % self.scratch_len)
+    }
+
+    /// How far into the scratch memory an address of plain memory is. What is outside has its place there, too.
+    pub(crate) fn offset(&self, address: u64) -> u32 {
+        (address.wrapping_sub(self.scratch) % u64::from(self.scratch_len)) as u32
+    }
+
     /// What an address is, as inputs name it.
     pub(crate) fn place(&self, space: Space, address: u64) -> Place {
         let index = self.regions.iter().position(|region| {
@@ -185,6 +221,7 @@ impl Target {
         let (function, prelude) = enable(vm, &path);
         vm.session(|session| session.run_each(&prelude)).ok()?;
         let regions = regions(&vm.hmp("info mtree -f -o"), &path);
+        let (scratch, scratch_len) = scratch(launch);
         if regions.is_empty() && function.is_none() {
             return Some(Err(TargetError::Unreachable {
                 name: name.to_owned(),
@@ -197,21 +234,27 @@ impl Target {
             regions,
             function,
             prelude,
-            scratch: scratch(launch),
+            scratch,
+            scratch_len,
             has_clock: vm.qemu().caps.clock,
+            // The machine may end of it.
+            lines: lines(vm, &tree, &path),
         }))
     }
 }
 
 /// Media for the drives that machines have.
 fn with_media(launch: Launch, machine: &MachineType) -> Launch {
-    if machine.name != "pc" {
-        return launch;
-    }
     let disk = Image::zeroed(1 << 20).with(510, [0x55, 0xaa]);
-    launch
-        .drive(Drive::new("fuzz-disk", disk).interface(Interface::Ide))
-        .drive(Drive::new("fuzz-floppy", Image::zeroed(1440 << 10)).interface(Interface::Floppy))
+    let disk = Drive::new("fuzz-disk", disk).interface(Interface::Ide);
+    let floppy = Drive::new("fuzz-floppy", Image::zeroed(1440 << 10));
+    match machine.name {
+        "pc" => launch
+            .drive(disk)
+            .drive(floppy.interface(Interface::Floppy)),
+        "q35" => launch.drive(disk),
+        _ => launch,
+    }
 }
 
 /// Adds a device with what it needs on its other side.
@@ -235,225 +278,40 @@ fn with_device(mut launch: Launch, qemu: &Qemu, kind: &str) -> Launch {
         launch = launch.chardev(Chardev::null("fuzz-char"));
         device = device.prop("chardev", "fuzz-char");
     }
+    // Offered only: a driver need not take them.
+    for feature in ["packed", "in_order"] {
+        if has(feature) {
+            device = device.prop(feature, "on");
+        }
+    }
     launch.device(device)
 }
 
-/// 1 MiB into the machine's RAM: nothing of the machine's own is there.
-fn scratch(launch: &Launch) -> u64 {
+/// From 1 MiB into the machine's RAM on: nothing of the machine's own is there. And how many bytes.
+fn scratch(launch: &Launch) -> (u64, u32) {
+    const SPARED: u64 = 1 << 20;
     let machine = launch.machine();
     let regions = (machine.ram)(machine.default_memory);
-    let region = regions.iter().find(|region| region.len >= 4 << 20);
-    region.map_or(0x10_0000, |region| region.base + (1 << 20))
-}
-
-/// What QEMU's `info qom-tree` shows: paths and types.
-struct Tree(Vec<(String, String)>);
-
-impl Tree {
-    fn parse(text: &str) -> Self {
-        let mut path: Vec<&str> = Vec::new();
-        let mut nodes = Vec::new();
-        for line in text.lines() {
-            let depth = (line.len() - line.trim_start().len()) / 2;
-            let Some((name, kind)) = line.trim().rsplit_once(" (") else {
-                continue;
-            };
-            path.truncate(depth);
-            path.push(name.trim_start_matches('/'));
-            nodes.push((
-                format!("/{}", path.join("/")),
-                kind.trim_end_matches(')').to_owned(),
-            ));
-        }
-        Self(nodes)
-    }
-
-    fn first_of(&self, kind: &str) -> Option<String> {
-        let added = format!("/machine/peripheral/{ID}");
-        let node = self
-            .0
-            .iter()
-            .find(|(path, found)| *path == added && found == kind)
-            .or_else(|| self.0.iter().find(|(_, found)| found == kind))?;
-        Some(node.0.clone())
+    match regions.iter().find(|region| region.len >= 4 << 20) {
+        Some(region) => (
+            region.base + SPARED,
+            (region.len - SPARED).min(MOST_SCRATCH) as u32,
+        ),
+        None => (SPARED, SCRATCH),
     }
 }
 
-/// The types of a device, its parts, and what they derive from, as far as those are types of few devices.
-fn types(vm: &Vm, tree: &Tree, path: &str) -> Vec<String> {
-    let mut wanted: BTreeSet<String> = tree
-        .0
-        .iter()
-        .filter(|(found, _)| is_within(found, path))
-        .map(|(_, kind)| kind.clone())
-        .filter(|kind| !["irq", "container", "memory-region"].contains(&kind.as_str()))
-        .collect();
-    let all = vm.qmp_raw("qom-list-types", serde_json::json!({ "abstract": true }));
-    let parents: BTreeMap<&str, &str> = all
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some((entry["name"].as_str()?, entry["parent"].as_str()?)))
-        .collect();
-    let mut children: BTreeMap<&str, usize> = BTreeMap::new();
-    for parent in parents.values() {
-        *children.entry(parent).or_default() += 1;
-    }
-    let mut more: Vec<String> = wanted.iter().cloned().collect();
-    while let Some(kind) = more.pop() {
-        if let Some(parent) = parents.get(kind.as_str()) {
-            if children[parent] < FAMILY && wanted.insert((*parent).to_owned()) {
-                more.push((*parent).to_owned());
-            }
-        }
-    }
-    // The file of a device is found by any type that it describes, such as its bus or its drives.
-    let related: Vec<String> = wanted
-        .iter()
-        .filter_map(|kind| {
-            kind.strip_suffix("-bus")
-                .or_else(|| kind.strip_suffix("-fdc"))
-        })
-        .flat_map(|stem| {
-            [
-                stem.to_owned(),
-                format!("{stem}-device"),
-                "floppy-bus".to_owned(),
-            ]
-        })
-        .filter(|kind| parents.contains_key(kind.as_str()))
-        .collect();
-    wanted.extend(related);
-    wanted.into_iter().collect()
-}
+#[cfg(test)]
+mod tests {
+    use testjig_trace::Header;
+    use testjig_vm::machine;
 
-fn is_within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
+    use super::*;
 
-/// If the device is a PCI function on bus 0: its place, and what sets its base addresses and has it decode them.
-fn enable(vm: &Vm, path: &str) -> (Option<u8>, Vec<Command>) {
-    /// [PCI Local Bus 3.0, 6.1 and 6.2.5] Command register, first base address register.
-    const COMMAND: u32 = 0x04;
-    const BASE: u32 = 0x10;
-    let id = path.strip_prefix("/machine/peripheral/");
-    let buses = vm.qmp_raw("query-pci", Value::Null);
-    let devices = buses[0]["devices"].as_array().cloned().unwrap_or_default();
-    let device = devices.iter().find(|device| {
-        let found = device["qdev_id"].as_str().filter(|found| !found.is_empty());
-        match id {
-            Some(id) => found == Some(id),
-            // A device of the machine's own has no id: it is told by its place.
-            None => built_in_place(vm, path).is_some_and(|place| {
-                device["slot"].as_u64() == Some(place >> 3)
-                    && device["function"].as_u64() == Some(place & 7)
-            }),
-        }
-    });
-    let Some(device) = device else {
-        return (None, Vec::new());
-    };
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let function = (number(&device["slot"]) << 3 | number(&device["function"])) as u8;
-    let mut commands = Vec::new();
-    let mut write = |register: u32, value: u32| {
-        let address = 0x8000_0000 | u32::from(function) << 8 | register;
-        for (port, value) in [(0xcf8, address), (0xcfc, value)] {
-            commands.push(Command::Out {
-                width: PortWidth::L,
-                port,
-                value,
-            });
-        }
-    };
-    // Above what any machine of these has; sizes are powers of two.
-    let (mut ports, mut memory) = (0xc000_u64, 0xe000_0000_u64);
-    for region in device["regions"].as_array().into_iter().flatten() {
-        let bar = number(&region["bar"]) as u32;
-        let size = number(&region["size"]).max(16);
-        if bar > 5 {
-            continue;
-        }
-        let next = if region["type"] == "io" {
-            &mut ports
-        } else {
-            &mut memory
-        };
-        let address = next.next_multiple_of(size);
-        *next = address + size;
-        write(BASE + 4 * bar, address as u32);
-        if region["mem_type_64"] == true {
-            write(BASE + 4 * bar + 4, (address >> 32) as u32);
-        }
+    #[test]
+    fn a_finding_on_a_machine_with_media_can_be_written() {
+        let launch = with_media(Launch::new(&machine::PC), &machine::PC);
+        let header = Header::of_launch(&launch, "a finding").expect("a header");
+        assert_eq!(header.disks.len(), 2);
     }
-    // I/O, memory, bus master.
-    write(COMMAND, 7);
-    (Some(function), commands)
-}
-
-/// Device and function number of a device of the machine's own.
-fn built_in_place(vm: &Vm, path: &str) -> Option<u64> {
-    let place = vm.try_qmp(&QomGet::new(path, "addr")).ok()?;
-    // "02.0" since QEMU 10, a number before.
-    if let Some(number) = place.as_u64() {
-        return Some(number);
-    }
-    let (slot, function) = place.as_str()?.split_once('.')?;
-    Some(u64::from_str_radix(slot, 16).ok()? << 3 | function.parse::<u64>().ok()?)
-}
-
-/// The ranges of a device in QEMU's `info mtree -f -o`.
-fn regions(text: &str, path: &str) -> Vec<Region> {
-    let id = path
-        .strip_prefix("/machine/peripheral/")
-        .map(|id| format!("{{dev id={id}}}"));
-    let mut regions: Vec<Region> = Vec::new();
-    let mut space = None;
-    for line in text.lines() {
-        let line = line.trim_start();
-        if line.starts_with("FlatView") {
-            space = None;
-        } else if let Some(name) = line.strip_prefix("AS \"") {
-            space = match name.split('"').next() {
-                Some("memory") => Some(Space::Memory),
-                Some("I/O") => Some(Space::Ports),
-                _ => space,
-            };
-        }
-        let (Some(space), Some((range, rest))) = (space, line.split_once(" (prio ")) else {
-            continue;
-        };
-        let is_its = id.as_ref().is_some_and(|id| rest.contains(id))
-            || rest
-                .split("{dev path=")
-                .chain(rest.split("{obj path="))
-                .skip(1)
-                .filter_map(|part| part.split('}').next())
-                .any(|owner| is_within(owner, path));
-        let is_registers = rest.contains(", i/o)") || rest.contains(", romd)");
-        let Some((first, last)) = range.split_once('-') else {
-            continue;
-        };
-        let (Ok(start), Ok(last)) = (
-            u64::from_str_radix(first, 16),
-            u64::from_str_radix(last, 16),
-        ) else {
-            continue;
-        };
-        if is_its && is_registers && last >= start {
-            let name = rest.split("): ").nth(1).unwrap_or_default();
-            let name = name.split(" owner:").next().unwrap_or_default();
-            let name = name.split(" parent:").next().unwrap_or_default();
-            let name = name.split(" @").next().unwrap_or_default();
-            regions.push(Region {
-                space,
-                start,
-                len: last - start + 1,
-                name: name.to_owned(),
-            });
-        }
-    }
-    regions.dedup();
-    regions
 }

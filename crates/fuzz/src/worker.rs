@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libafl::corpus::{Corpus, InMemoryCorpus, InMemoryOnDiskCorpus, Testcase};
 use libafl::events::SimpleEventManager;
@@ -26,22 +26,22 @@ use libafl_bolts::Named;
 use libafl_bolts::rands::StdRand;
 use libafl_bolts::tuples::{RefIndexable, tuple_list};
 use testjig_qtest::Reply;
-use testjig_trace::{Ending, Header, Step, Trace};
+use testjig_trace::Ending;
 use testjig_vm::{Blocks, BlocksState};
 
-use crate::fuzz::{Finding, FuzzError, Notes, Shared, lock};
+use crate::findings::found;
+use crate::fuzz::{FuzzError, Notes, Shared, lock};
 use crate::input::Input;
 use crate::machines::Machines;
-use crate::minimise::minimise;
-use crate::mutate::{Draw, Mutations};
+use crate::mutate::{Draw, Mutations, Used};
 
 /// How often inputs of other workers are looked for.
 const EXCHANGE: Duration = Duration::from_secs(5);
-/// What a finding may take to be made short.
-const SHORTENING: Duration = Duration::from_secs(30);
 /// Random inputs to begin with, and their operations.
 const BEGINNINGS: usize = 8;
 const LENGTH: usize = 16;
+/// How many values of an access are news, if replies are learned from.
+const VALUES: usize = 16;
 /// How many inputs are made from one, at most, before the next is chosen.
 const FROM_ONE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(32).unwrap();
 
@@ -62,22 +62,36 @@ struct Trial<'a> {
     blocks: Option<Blocks>,
     /// How many of the blocks' order were looked at.
     seen: usize,
-    replies: HashSet<u64>,
+    /// By the access.
+    replies: HashMap<u64, HashSet<u64>>,
     last: Rc<RefCell<Last>>,
     /// What was seen is told by `last`.
     observers: (),
 }
 
 impl Trial<'_> {
+    fn run(&self, input: &Input) -> Result<(Ending, Vec<Reply>), libafl::Error> {
+        let result = self.machines.borrow_mut().run(input);
+        self.shared.executions.fetch_add(1, Ordering::Relaxed);
+        result.map_err(|error| {
+            let text = error.to_string();
+            self.last.borrow_mut().failure = Some(error.into());
+            libafl::Error::unknown(text)
+        })
+    }
+
     /// How much of what the machine did is new.
     fn news(&mut self, input: &Input, replies: &[Reply]) -> usize {
         let Some((blocks, watched)) = self.blocks.as_ref().zip(self.shared.watched.as_ref()) else {
-            // Replies to the operations, whatever was done before each.
+            // Values that were read, whatever was done before.
             let mut new = 0;
-            for (op, reply) in input.ops.iter().zip(replies) {
+            for (action, reply) in input.actions(self.shared.target).iter().zip(replies) {
+                let Reply::Value(value) = reply else { continue };
                 let mut hasher = DefaultHasher::new();
-                (op, format!("{reply:?}")).hash(&mut hasher);
-                new += usize::from(self.replies.insert(hasher.finish()));
+                format!("{action:?}").hash(&mut hasher);
+                let known = self.replies.entry(hasher.finish()).or_default();
+                // A register that gives back whatever was written to it is no news for long.
+                new += usize::from(known.len() < VALUES && known.insert(*value));
             }
             return new;
         };
@@ -102,16 +116,19 @@ impl<EM, S, Z> Executor<EM, Input, S, Z> for Trial<'_> {
         _: &mut EM,
         input: &Input,
     ) -> Result<ExitKind, libafl::Error> {
-        let (ending, replies) = match self.machines.borrow_mut().run(input) {
-            Ok(result) => result,
-            Err(error) => {
-                let text = error.to_string();
-                self.last.borrow_mut().failure = Some(error.into());
-                return Err(libafl::Error::unknown(text));
-            }
-        };
-        self.shared.executions.fetch_add(1, Ordering::Relaxed);
+        let (mut ending, replies) = self.run(input)?;
         let new = self.news(input, &replies);
+        let longer = match ending {
+            Ending::Fine => self.machines.borrow_mut().repeated(input),
+            _ => None,
+        };
+        let mut tried = input;
+        if let Some(longer) = &longer {
+            let (worse, _) = self.run(longer)?;
+            if matches!(worse, Ending::Grown(_)) {
+                (ending, tried) = (worse, longer);
+            }
+        }
         let mut last = self.last.borrow_mut();
         last.new = new;
         let kind = match ending {
@@ -120,7 +137,7 @@ impl<EM, S, Z> Executor<EM, Input, S, Z> for Trial<'_> {
             Ending::Hung => ExitKind::Timeout,
             Ending::Grown(_) => ExitKind::Oom,
         };
-        last.bad.push((input.clone(), ending));
+        last.bad.push((tried.clone(), ending));
         Ok(kind)
     }
 }
@@ -173,13 +190,13 @@ impl<S: HasCorpus<Input>> TestcaseScore<Input, S> for Favour {
 }
 
 /// What can't be kept where.
-fn keep(path: &Path) -> impl FnOnce(io::Error) -> FuzzError + use<> {
+pub(crate) fn keep(path: &Path) -> impl FnOnce(io::Error) -> FuzzError + use<> {
     let path = path.to_owned();
     move |source| FuzzError::Keep { path, source }
 }
 
 /// A worker's machines, and the blocks that they reach, if those are watched.
-fn machines<'a>(
+pub(crate) fn machines<'a>(
     shared: &'a Shared<'a>,
     number: usize,
 ) -> Result<(Machines<'a>, Option<Blocks>), FuzzError> {
@@ -221,7 +238,7 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
         shared,
         blocks,
         seen: 0,
-        replies: HashSet::new(),
+        replies: HashMap::new(),
         last: Rc::clone(&last),
         observers: (),
     };
@@ -242,6 +259,19 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     let scheduler: ProbabilitySamplingScheduler<Favour> = ProbabilitySamplingScheduler::new();
     let mut fuzzer = StdFuzzer::new(scheduler, news, objective);
 
+    let settle = |result: Result<(), libafl::Error>| -> Result<(), FuzzError> {
+        // What was found is kept even if what led there can't be.
+        let bad: Vec<(Input, Ending)> = last.borrow_mut().bad.drain(..).collect();
+        for (input, ending) in bad {
+            found(shared, &machines, input, &ending)?;
+        }
+        result.map_err(|error| match last.borrow_mut().failure.take() {
+            // What went wrong here is told as it is, not as the library passes it on.
+            Some(failure) => failure,
+            None => explained(error, &corpus_directory),
+        })
+    };
+
     // What earlier inputs reach, each worker learns for itself.
     let beginnings = shared.settings.beginnings.iter().cloned();
     let earlier = seeds.iter().filter_map(|seed| Input::from_file(seed).ok());
@@ -249,30 +279,26 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
         if shared.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        check(
-            fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input),
-            &last,
-        )?;
+        let result = fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input);
+        settle(result.map(drop))?;
     }
     for _ in 0..BEGINNINGS {
         let mut draw = Draw {
             rand: libafl::state::HasRand::rand_mut(&mut state),
             target: shared.target,
+            dictionary: &shared.settings.dictionary,
+            used: Used::default(),
         };
         let input = Input {
             ops: (0..LENGTH).map(|_| draw.op()).collect(),
         };
-        check(
-            fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input),
-            &last,
-        )?;
+        let result = fuzzer.evaluate_input(&mut state, &mut trial, &mut manager, &input);
+        settle(result.map(drop))?;
     }
     if state.corpus().count() == 0 {
         let input = Input::default();
-        check(
-            fuzzer.add_input(&mut state, &mut trial, &mut manager, input),
-            &last,
-        )?;
+        let result = fuzzer.add_input(&mut state, &mut trial, &mut manager, input);
+        settle(result.map(drop))?;
     }
     let others: Vec<PathBuf> = (0..shared.settings.workers)
         .filter(|other| *other != number)
@@ -283,6 +309,7 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     }
     let mutations = Mutations {
         target: shared.target,
+        dictionary: &shared.settings.dictionary,
     };
     let mut stages = tuple_list!(
         StdMutationalStage::with_max_iterations(mutations, FROM_ONE),
@@ -296,159 +323,24 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     );
     let mut counted = 0;
     loop {
-        let bad: Vec<(Input, Ending)> = last.borrow_mut().bad.drain(..).collect();
-        for (input, ending) in bad {
-            found(shared, &machines, input, &ending)?;
-        }
         let count = state.corpus().count() as u64;
         shared.corpus.fetch_add(count - counted, Ordering::Relaxed);
         counted = count;
         if shared.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        check(
-            fuzzer.fuzz_one(&mut stages, &mut trial, &mut state, &mut manager),
-            &last,
-        )?;
+        let result = fuzzer.fuzz_one(&mut stages, &mut trial, &mut state, &mut manager);
+        settle(result.map(drop))?;
     }
 }
 
-/// Tries each of these inputs once, in order.
-pub(crate) fn replay(shared: &Shared<'_>, files: &[PathBuf]) -> Result<(), FuzzError> {
-    let (machines, blocks) = machines(shared, 0)?;
-    let machines = RefCell::new(machines);
-    let mut seen = 0;
-    for file in files {
-        if shared.stop.load(Ordering::Relaxed) {
-            break;
-        }
-        // What was written only in part is no input.
-        let Ok(input) = Input::from_file(file) else {
-            continue;
-        };
-        let (ending, _) = machines.borrow_mut().run(&input)?;
-        shared.executions.fetch_add(1, Ordering::Relaxed);
-        shared.corpus.fetch_add(1, Ordering::Relaxed);
-        if let Some((blocks, watched)) = blocks.as_ref().zip(shared.watched.as_ref()) {
-            let order = blocks.order(seen);
-            seen = blocks.reached();
-            lock(&shared.reached).extend(
-                order
-                    .into_iter()
-                    .filter(|index| watched.its.contains(index)),
-            );
-        }
-        found(shared, &machines, input, &ending)?;
+/// The library's error; or that nothing can be written any more, if that is what is behind it.
+fn explained(error: libafl::Error, directory: &Path) -> FuzzError {
+    let probe = directory.join("probe.part");
+    let written = fs::write(&probe, vec![0; 1 << 16]);
+    let _ = fs::remove_file(&probe);
+    match written {
+        Ok(()) => error.into(),
+        Err(source) => keep(directory)(source),
     }
-    Ok(())
-}
-
-/// What went wrong here is told as it is, not as the library passes it on.
-fn check<T>(result: Result<T, libafl::Error>, last: &RefCell<Last>) -> Result<T, FuzzError> {
-    result.map_err(|error| {
-        last.borrow_mut()
-            .failure
-            .take()
-            .unwrap_or_else(|| error.into())
-    })
-}
-
-/// Keeps a finding: as it is at once, then confirmed and as short as it can be made.
-fn found(
-    shared: &Shared<'_>,
-    machines: &RefCell<Machines<'_>>,
-    input: Input,
-    ending: &Ending,
-) -> Result<(), FuzzError> {
-    let Some(signature) = ending.signature() else {
-        return Ok(());
-    };
-    let mut hasher = DefaultHasher::new();
-    signature.hash(&mut hasher);
-    let path = shared
-        .findings_directory()
-        .join(format!("{:016x}.qtr", hasher.finish()));
-    let index = {
-        let mut findings = lock(&shared.findings);
-        if findings.iter().any(|known| known.signature == signature) {
-            return Ok(());
-        }
-        findings.push(Finding {
-            signature: signature.clone(),
-            input: input.clone(),
-            path: path.clone(),
-            is_confirmed: false,
-        });
-        findings.len() - 1
-    };
-    let write = |input: &Input, is_confirmed: bool| {
-        write_finding(shared, &path, &signature, input, is_confirmed).map_err(keep(&path))
-    };
-    write(&input, false)?;
-    let end = Instant::now() + SHORTENING;
-    let mut short = minimise(&mut machines.borrow_mut(), input.clone(), &signature, end)?;
-    let ends_so = |input: &Input| -> Result<bool, FuzzError> {
-        let ending = machines.borrow().run_fresh(input)?;
-        Ok(ending.signature().as_deref() == Some(&*signature))
-    };
-    let mut is_confirmed = ends_so(&short)?;
-    if !is_confirmed && ends_so(&input)? {
-        short = input;
-        is_confirmed = true;
-    }
-    write(&short, is_confirmed)?;
-    let finding = &mut lock(&shared.findings)[index];
-    finding.input = short;
-    finding.is_confirmed = is_confirmed;
-    Ok(())
-}
-
-fn write_finding(
-    shared: &Shared<'_>,
-    path: &Path,
-    signature: &str,
-    input: &Input,
-    is_confirmed: bool,
-) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(&serde_json::json!({
-        "target": shared.target.name,
-        "signature": signature,
-        "confirmed": is_confirmed,
-        "input": input,
-    }))?;
-    let part = path.with_extension("part");
-    fs::write(&part, text)?;
-    fs::rename(&part, path.with_extension("json"))?;
-    session(shared, signature, input, is_confirmed)
-        .map_err(io::Error::other)?
-        .write(path)
-        .map_err(io::Error::other)
-}
-
-/// The finding as a session that anybody can replay: it is to survive.
-fn session(
-    shared: &Shared<'_>,
-    signature: &str,
-    input: &Input,
-    is_confirmed: bool,
-) -> Result<Trace, String> {
-    let target = shared.target;
-    let title = format!("{}: {signature}", target.name);
-    let mut header = Header::of_launch(&target.launch, &title)?;
-    header
-        .notes
-        .push(format!("found on {}", shared.qemu.version));
-    if !is_confirmed {
-        header
-            .notes
-            .push("not met on a started machine yet".to_owned());
-    }
-    let commands = target.prelude.iter().cloned();
-    Ok(Trace {
-        header,
-        steps: commands
-            .chain(input.commands(target))
-            .map(Step::plain)
-            .collect(),
-    })
 }

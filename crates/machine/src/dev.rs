@@ -19,6 +19,7 @@ pub(crate) mod piix3;
 pub(crate) mod piix3_ide;
 pub(crate) mod piix4_pm;
 pub(crate) mod pit;
+pub(crate) mod planted;
 pub(crate) mod rom;
 pub(crate) mod testdev;
 pub(crate) mod virtio;

@@ -340,7 +340,7 @@ impl Ports for Machine {
             return self.settle();
         }
         if port == TRIGGER {
-            self.board.plant.trigger(&mut self.kept);
+            self.board.plant.at_trigger.set_off(&mut self.kept);
         }
         match self.decode(port, len) {
             Some((range, slot, true)) => {

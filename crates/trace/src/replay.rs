@@ -66,6 +66,19 @@ impl Replay {
     /// If the file is refused, and nothing was started; or if the machine does not start, for another reason than that this QEMU lacks
     /// a part of it.
     pub fn run(&self, trace: &Trace, qemu: &Qemu) -> Result<Outcome, ReplayError> {
+        self.run_with(trace, qemu, &LaunchOptions::default())
+    }
+
+    /// The same, with a machine that is started so. Whether it tells where it crashes is said by [`frames`](Self::frames).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_with(
+        &self,
+        trace: &Trace,
+        qemu: &Qemu,
+        options: &LaunchOptions,
+    ) -> Result<Outcome, ReplayError> {
         if !self.trust {
             let refusals = trace.refusals();
             if !refusals.is_empty() {
@@ -76,7 +89,7 @@ impl Replay {
             return Ok(Outcome::skipped(reason));
         }
         let launch = trace.header.launch(!self.trust && !qemu.is_embedded());
-        let options = LaunchOptions::default().frames(self.frames && !qemu.is_embedded());
+        let options = options.clone().frames(self.frames && !qemu.is_embedded());
         let vm = match qemu.launch(&launch, &options) {
             Ok(vm) => vm,
             Err(error) => return skip_or(error).map(Outcome::skipped),

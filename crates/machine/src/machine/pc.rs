@@ -52,6 +52,9 @@ impl Machine {
         }
         machine.add(dev::pic::Registers, None);
         machine.add(dev::ioapic::Window, None);
+        if config.plant.needs_device() {
+            machine.add(dev::planted::Planted::default(), None);
+        }
         machine.add(dev::dma::Registers::default(), None);
         if config.pit {
             machine.add(dev::pit::Pit::new(), None);
