@@ -10,9 +10,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A machine that does nothing but boot, and the guest half that is then begun.
-const NOTHING: &str = "\nin_host() { qemu -M q35; }\nin_guest() { :; }\nif test $QEMU_TEST; then in_host; else in_guest; fi\n";
-
 /// What of a run is measured.
 #[derive(Clone, Copy)]
 enum What {
@@ -30,9 +27,12 @@ fn main() {
     let rounds = env::var("TESTJIG_BENCH_ROUNDS").ok();
     let rounds = rounds.and_then(|text| text.parse().ok()).unwrap_or(11);
     let directory = tempfile::tempdir().expect("a directory");
-    let script = |name: &str, lane: &str| {
+    // A machine that does nothing but boot.
+    let script = |name: &str, lane: &str, words: &str| {
         let path = directory.path().join(name);
-        let text = format!("#!/bin/sh\n# testjig: lane={lane}{NOTHING}");
+        let text = format!(
+            "#!/bin/sh\n# testjig: lane={lane}\nin_host() {{ qemu -M q35 {words}; }}\nin_guest() {{ :; }}\nif test $QEMU_TEST; then in_host; else in_guest; fi\n"
+        );
         fs::write(&path, text).expect("writable");
         path
     };
@@ -47,8 +47,8 @@ fn main() {
         times.sort_unstable();
         tell(what, &times, Duration::from_millis(wanted));
     };
-    let warm = script("warm.sh", "warm");
-    let cold = script("cold.sh", "cold");
+    let warm = script("warm.sh", "warm", "");
+    let cold = script("cold.sh", "cold", "");
     figure(
         "start of QEMU to the guest's answer, warm q35",
         What::Answer,
@@ -59,6 +59,13 @@ fn main() {
         "start of QEMU to the guest's answer, cold q35",
         What::Answer,
         &cold,
+        1000,
+    );
+    let bare = script("bare.sh", "cold", "-nodefaults");
+    figure(
+        "the same without default devices",
+        What::Answer,
+        &bare,
         1000,
     );
     figure(

@@ -103,7 +103,7 @@ impl Environment {
             ));
         }
         let place = inputs.place(cache, "-again");
-        let made = inputs.make(&place, cache, how, progress)?;
+        let (made, _) = inputs.make(&place, cache, how, progress)?;
         let files = attempt("read what was built", checksums(made.path()))?;
         remove(&place);
         let was = &self.manifest.files;
@@ -198,15 +198,12 @@ impl Inputs {
         if let Some(there) = self.find(cache) {
             return Ok(there);
         }
-        let made = self.make(&place, cache, how, progress)?;
-        let release = made.path().join("release");
-        let text = attempt("read the kernel's release", fs::read_to_string(&release))?;
-        attempt("tidy up", fs::remove_file(&release))?;
+        let (made, release) = self.make(&place, cache, how, progress)?;
         let manifest = Manifest {
             lane: Lane::Built,
             suite: suite.clone(),
             dpkg_arch: "amd64".to_owned(),
-            release: text.trim().to_owned(),
+            release,
             version: self.version("linux").to_owned(),
             time: now(),
             source: self.packages.source.clone(),
@@ -222,14 +219,14 @@ impl Inputs {
         Ok(environment)
     }
 
-    /// Builds in a directory; what came of it lies in the one that is returned.
+    /// Builds in a directory; what came of it lies in the one that is returned. With it comes the kernel's release.
     fn make(
         &self,
         place: &Path,
         cache: &Cache,
         how: &How,
         progress: &dyn Progress,
-    ) -> Result<tempfile::TempDir, EnvironmentError> {
+    ) -> Result<(tempfile::TempDir, String), EnvironmentError> {
         attempt("make a directory for the build", fs::create_dir_all(place))?;
         for (name, text) in [("build.sh", RECIPE), ("config", CONFIG)] {
             attempt(
@@ -247,7 +244,11 @@ impl Inputs {
             command.arg(package);
             run(command, package, lines, place, progress)?;
         }
-        Ok(made)
+        // It belongs to the manifest.
+        let file = made.path().join("release");
+        let release = attempt("read the kernel's release", fs::read_to_string(&file))?;
+        attempt("tidy up", fs::remove_file(&file))?;
+        Ok((made, release.trim().to_owned()))
     }
 
     fn command(&self, place: &Path, out: &Path, how: &How, tools: Option<&Path>) -> Command {
