@@ -162,7 +162,7 @@ struct Line {
 impl Line {
     fn place(&self) -> String {
         if let Some(meaning) = &self.meaning {
-            let register = meaning.split(['→', '←', ' ']).next();
+            let register = meaning.split(['→', '←']).next();
             return register.unwrap_or_default().to_owned();
         }
         match self.step.as_ref().map(|step| &step.action) {
