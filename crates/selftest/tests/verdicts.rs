@@ -463,5 +463,5 @@ fn all_of_them_together_get_a_verdict_each() {
         "planted::passes",
         "planted::leaves",
     ]);
-    assert_eq!(run.len(), 12, "{}", run.stderr);
+    assert_eq!(run.len(), 13, "{}", run.stderr);
 }
