@@ -322,10 +322,9 @@ fn fork(qemu: Qemu, socket: c_int, packet: &Packet) {
     answer(socket, i64::from(child), 0, None);
 }
 
-/// In the child, which holds the big lock: becomes a machine of its own, or ends.
-fn become_machine(parent: c_int, socket: c_int, packet: &Packet) {
-    become_child();
-    // SAFETY: these concern this process alone.
+/// In a child: dies with its parent, leads a group of its own, and has no part in what its parent is asked.
+pub(crate) fn leave(parent: c_int, socket: c_int) {
+    // SAFETY: these concern this process alone, which does not use the socket.
     unsafe {
         sys::prctl(sys::PR_SET_PDEATHSIG, sys::SIGKILL);
         if sys::parent_id() != parent {
@@ -334,6 +333,12 @@ fn become_machine(parent: c_int, socket: c_int, packet: &Packet) {
         sys::setpgid(0, 0);
         sys::close(socket);
     }
+}
+
+/// In the child, which holds the big lock: becomes a machine of its own, or ends.
+fn become_machine(parent: c_int, socket: c_int, packet: &Packet) {
+    become_child();
+    leave(parent, socket);
     let renewed =
         files::with_inventory(|inventory| inventory.renew(packet.entries(), packet.fds()));
     let made = renewed

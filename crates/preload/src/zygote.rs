@@ -130,12 +130,12 @@ extern "C" fn wait_and_begin(argc: c_int, argv: *mut *mut c_char, _: *mut *mut c
         }];
         // SAFETY: the part is the packet.
         let (len, fds_len) = match unsafe { server::receive(socket, &mut whole, &mut fds, 0) } {
-            Some((0, _)) => {
-                // SAFETY: ends this process, which was nothing yet.
+            Some((len, fds_len)) if len > 0 => (len, fds_len),
+            None if sys::errno() == sys::EINTR => continue,
+            _ => {
+                // SAFETY: ends this process, which was nothing yet and is asked for nothing more.
                 unsafe { sys::_exit(0) }
             }
-            Some(lens) => lens,
-            None => continue,
         };
         let fds = fds.get(..fds_len).unwrap_or_default();
         let child = match Asked::of(packet, len, fds) {
@@ -243,16 +243,9 @@ impl<'a> Asked<'a> {
 
 /// In the child: gets process group, descriptors and directory.
 fn enter(asked: &Asked<'_>, parent: c_int, socket: c_int) {
-    // SAFETY: these concern this process alone, which uses neither descriptor.
-    unsafe {
-        sys::prctl(sys::PR_SET_PDEATHSIG, sys::SIGKILL);
-        if sys::parent_id() != parent {
-            sys::_exit(NOT_READY);
-        }
-        sys::setpgid(0, 0);
-        sys::close(socket);
-        sys::close(LIBRARY.load(Ordering::Relaxed));
-    }
+    server::leave(parent, socket);
+    // SAFETY: the library is loaded, and its descriptor used by nobody.
+    unsafe { sys::close(LIBRARY.load(Ordering::Relaxed)) };
     if asked.request.argument == 0 {
         sys::forbid_cores();
     }

@@ -4,7 +4,7 @@
 //! So a thread that starts a program for the second time starts a *zygote* of it, of which all further ones are forked; they are told
 //! what a program is told that is executed. `crates/preload` has the other side.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -133,7 +133,7 @@ fn of(qemu: &Qemu) -> Option<Rc<Zygote>> {
         let State::Ready(zygote) = state else {
             return None;
         };
-        if zygote.process.borrow_mut().status().is_some() {
+        if zygote.is_lost.get() || zygote.process.borrow_mut().status().is_some() {
             *state = State::Never;
             return None;
         }
@@ -164,6 +164,8 @@ pub fn zygotes() -> Vec<Rc<Zygote>> {
 pub struct Zygote {
     process: RefCell<Process>,
     control: OwnedFd,
+    /// Whether it has owed an answer for too long: the next one that comes would be of another question.
+    is_lost: Cell<bool>,
 }
 
 impl Zygote {
@@ -209,6 +211,7 @@ impl Zygote {
         Ok(Self {
             process: RefCell::new(process),
             control,
+            is_lost: Cell::new(false),
         })
     }
 
@@ -262,11 +265,12 @@ impl Zygote {
         let (pid, _) = self.ask(&packet, &fds)?;
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-        Process::adopt(pid, stderr, Rc::clone(self) as Rc<dyn Parent>)
+        let child = Process::adopt(pid, stderr, Rc::clone(self) as Rc<dyn Parent>);
+        child.inspect_err(|_| self.end(pid.as_raw_nonzero().get().unsigned_abs()))
     }
 
     fn ask(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<(i64, i64)> {
-        if fds.len() > wire::MOST {
+        if self.is_lost.get() || fds.len() > wire::MOST {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(wire::MOST))];
@@ -277,6 +281,7 @@ impl Zygote {
         let packet = [IoSlice::new(packet)];
         sendmsg(&self.control, &packet, &mut ancillary, SendFlags::NOSIGNAL)?;
         if !readable(&self.control, Instant::now() + LOAD_TIME) {
+            self.is_lost.set(true);
             return Err(io::ErrorKind::TimedOut.into());
         }
         wire::answer(&self.control)?.map_err(io::Error::other)
