@@ -27,6 +27,25 @@ fn assert_finds(plant: &str, case: &str, verdict: &str, words: &str) {
 
 const CHECKPOINT: &str = "post::a_checkpoint_is_taken@x86_64/pc";
 
+/// How a case that passes was isolated.
+fn isolation(arguments: &[&str]) -> String {
+    let words = ["--exact", CHECKPOINT, "--json", "/dev/stdout"];
+    let output = jig(&[&words, arguments].concat());
+    let said = text(&output);
+    let (_, rest) = said
+        .split_once("\"isolation\":\"")
+        .unwrap_or_else(|| panic!("{said}"));
+    rest.split_once('"').expect("its end").0.to_owned()
+}
+
+#[test]
+fn a_sound_machine_is_in_the_thread_of_its_test_and_one_that_may_crash_is_not() {
+    assert_eq!(isolation(&[]), "in the worker's thread");
+    assert_eq!(isolation(&["--isolation", "fresh"]), "fresh");
+    let planted = isolation(&["--plant", "wrong-bit"]);
+    assert!(planted.starts_with("fresh ("), "{planted}");
+}
+
 #[test]
 fn a_crash_is_told_with_its_signal() {
     assert_finds("crash", CHECKPOINT, "CRASH", "SIGSEGV");

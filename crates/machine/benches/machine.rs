@@ -86,7 +86,7 @@ fn round_trip(bencher: Bencher, which: Which) {
 
 #[divan::bench]
 fn pipelined_reads_in_process(bencher: Bencher) {
-    let transport = testjig_machine::in_process(["-m", "16M"]).expect("a machine");
+    let transport = testjig_machine::InProcess::new(["-m", "16M"]).expect("a machine");
     let mut session = Session::new(transport);
     let batch = reads();
     bencher

@@ -77,7 +77,7 @@ impl<T: Any> AsAny for T {
 }
 
 /// A device. Whatever it does not decode reads as an undriven bus.
-pub(crate) trait Device: AsAny + 'static {
+pub(crate) trait Device: AsAny + Send + 'static {
     /// What QEMU calls it.
     fn name(&self) -> &'static str;
 

@@ -158,7 +158,7 @@ fn no_guest_makes_the_machine_panic_hang_or_grow() {
         "-device",
         "floppy,drive=fd",
     ];
-    let mut machine = testjig_machine::in_process(words).expect("a machine");
+    let mut machine = testjig_machine::InProcess::new(words).expect("a machine");
     let mut dice = Dice(0x7e57_1195_eed5_eed5);
     let mut input = vec![0; 1 << 20];
     let mut start = None;

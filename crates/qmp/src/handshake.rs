@@ -47,6 +47,12 @@ impl Handshake {
         self.session.trace = Some(Box::new(trace));
     }
 
+    /// Has `attend` called before each wait of this connection, from now on to its end: for a peer that is in this thread, and does
+    /// what it was asked for when it is called.
+    pub fn set_attend(&mut self, attend: impl Fn() + Send + 'static) {
+        self.session.set_attend(Box::new(attend));
+    }
+
     /// What the peer said of itself, once it has.
     pub fn greeting(&self) -> Option<&Greeting> {
         self.greeting.as_ref()

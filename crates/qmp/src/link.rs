@@ -36,7 +36,12 @@ pub(crate) struct Link {
     send_failed: bool,
     /// A descriptor that goes with the byte that was queued at this place.
     descriptor: Option<(u64, OwnedFd)>,
+    /// Called before each wait.
+    attend: Option<Attend>,
 }
+
+/// Has a peer in this thread do what it was asked for.
+pub(crate) type Attend = Box<dyn Fn() + Send>;
 
 /// What [`Link::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +68,12 @@ impl Link {
             sent: 0,
             send_failed: false,
             descriptor: None,
+            attend: None,
         }
+    }
+
+    pub(crate) fn set_attend(&mut self, attend: Attend) {
+        self.attend = Some(attend);
     }
 
     /// Appends to what is to be sent; returns its place for [`Link::withdraw`].
@@ -153,6 +163,9 @@ impl Link {
     /// Waits until the socket has something to receive, or takes something that is to be sent, or the deadline. Time in which this
     /// machine stood still does not count.
     pub(crate) fn wait(&self, mut until: Instant) -> io::Result<()> {
+        if let Some(attend) = &self.attend {
+            attend();
+        }
         let mut events = PollFlags::IN;
         if !self.output.is_empty() && !self.send_failed {
             events |= PollFlags::OUT;

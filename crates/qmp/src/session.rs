@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::error::{Awaited, CommandError, Error, ErrorKind, excerpt};
 use crate::event::EventQueue;
 use crate::greeting::Greeting;
-use crate::link::{Link, Received};
+use crate::link::{Attend, Link, Received};
 use crate::message::{Id, Message};
 
 /// How much of what the peer sends is kept, so that a peer gone wrong can't exhaust memory.
@@ -128,6 +128,10 @@ impl Session {
 
     pub(crate) fn link(&self) -> &Link {
         &self.link
+    }
+
+    pub(crate) fn set_attend(&mut self, attend: Attend) {
+        self.link.set_attend(attend);
     }
 
     /// A wait of the usual length.

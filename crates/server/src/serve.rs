@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use testjig_qtest::{Progress, Transport};
 
 use crate::connection::{Connection, Limits};
 use crate::qmp::{Manage, Monitor};
@@ -103,7 +105,7 @@ impl Endpoint {
 }
 
 /// A client's conversation, of either protocol.
-trait Talk<V> {
+trait Talk<V>: Send {
     fn wants_input(&self) -> bool;
     fn output(&self) -> &[u8];
     fn sent(&mut self, server: &mut Server<V>, count: usize);
@@ -193,7 +195,7 @@ pub enum Protocol {
     Qmp,
 }
 
-type Action<V> = Box<dyn FnMut(&mut V) -> bool>;
+type Action<V> = Box<dyn FnMut(&mut V) -> bool + Send>;
 
 /// A machine with its clients, in the thread that calls [`run`](Self::run).
 pub struct Host<V> {
@@ -237,7 +239,7 @@ impl<V: Vmm + Manage> Host<V> {
     }
 
     /// Has `action` called whenever `fd` is readable, until it answers `false`.
-    pub fn watch(&mut self, fd: OwnedFd, action: impl FnMut(&mut V) -> bool + 'static) {
+    pub fn watch(&mut self, fd: OwnedFd, action: impl FnMut(&mut V) -> bool + Send + 'static) {
         self.sources.push((fd, Box::new(action)));
     }
 
@@ -268,9 +270,19 @@ impl<V: Vmm + Manage> Host<V> {
             if !self.stays && self.clients.is_empty() && self.listeners.is_empty() {
                 return Ok(());
             }
-            if !self.wait(&mut buffer)? {
+            if !self.wait(&mut buffer, None)? {
                 return Ok(());
             }
+        }
+    }
+
+    /// Has one more client of qtest, which is in this thread.
+    pub fn inside(mut self) -> Inside<V> {
+        let connection = self.server.connect(Limits::default());
+        Inside {
+            host: self,
+            connection,
+            buffer: vec![0; CHUNK],
         }
     }
 
@@ -279,8 +291,8 @@ impl<V: Vmm + Manage> Host<V> {
         self.server
     }
 
-    /// Waits, and takes what came; `false` if it is to stop.
-    fn wait(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Waits, so long or for ever, and takes what came; `false` if it is to stop.
+    fn wait(&mut self, buffer: &mut [u8], until: Option<Instant>) -> io::Result<bool> {
         let mut fds = Vec::with_capacity(2 * self.clients.len() + 4);
         for client in &self.clients {
             let reading = if client.talk.wants_input() {
@@ -310,7 +322,11 @@ impl<V: Vmm + Manage> Host<V> {
         if let Some(stop) = &self.stop {
             fds.push(PollFd::new(stop, PollFlags::IN));
         }
-        retry_on_intr(|| poll(&mut fds, None))?;
+        retry_on_intr(|| {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            poll(&mut fds, left.as_ref())
+        })?;
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
         let mut events = events.into_iter();
@@ -395,6 +411,73 @@ fn flush<V>(server: &mut Server<V>, client: &mut Client<V>, sure: bool) {
         }
         if sure && client.endpoint.output.is_some() {
             return;
+        }
+    }
+}
+
+/// A machine with its clients, in a thread that is a client of it, too: the byte stream of a [`Session`](testjig_qtest::Session).
+///
+/// What the other clients want is attended to when this one asks for something that could depend on it, or says so.
+pub struct Inside<V> {
+    host: Host<V>,
+    connection: Connection,
+    buffer: Vec<u8>,
+}
+
+impl<V: Vmm + Manage> Inside<V> {
+    /// Takes what the other clients have sent, without waiting for any, and gives them what they have to get. `false` if the machine has
+    /// quit.
+    ///
+    /// # Errors
+    ///
+    /// If looking for it fails.
+    pub fn attend(&mut self) -> io::Result<bool> {
+        self.flush();
+        self.host.wait(&mut self.buffer, Some(Instant::now()))?;
+        self.flush();
+        Ok(!self.host.server.vmm().has_quit())
+    }
+
+    fn flush(&mut self) {
+        self.host.tell_events();
+        self.host.flush();
+        self.host.clients_that_left();
+    }
+}
+
+impl<V: Vmm + Manage> Transport for Inside<V> {
+    fn exchange(
+        &mut self,
+        out: &[u8],
+        input: &mut [u8],
+        deadline: Instant,
+    ) -> io::Result<Progress> {
+        // Monitors are attended to when their client waits for one; what comes by a wire, devices must not miss.
+        if !self.host.sources.is_empty() {
+            self.attend()?;
+        }
+        let mut progress = Progress::default();
+        loop {
+            let server = &mut self.host.server;
+            if !out.is_empty() && self.connection.wants_input() {
+                server.receive(&mut self.connection, out);
+                progress.written = out.len();
+            } else {
+                server.resume(&mut self.connection);
+            }
+            if self.connection.output().is_empty() {
+                server.poll(&mut self.connection);
+            }
+            self.flush();
+            progress.read = self.connection.output().len().min(input.len());
+            input[..progress.read].copy_from_slice(&self.connection.output()[..progress.read]);
+            self.connection.sent(progress.read);
+            progress.closed =
+                self.host.server.vmm().has_quit() && self.connection.output().is_empty();
+            if progress != Progress::default() || Instant::now() >= deadline {
+                return Ok(progress);
+            }
+            self.host.wait(&mut self.buffer, Some(deadline))?;
         }
     }
 }

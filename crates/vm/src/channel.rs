@@ -132,11 +132,12 @@ impl Channel {
         loop {
             let timeout = timespec(deadline.saturating_duration_since(Instant::now()));
             let ready = self.vm.with_pidfd(|pidfd| {
-                let mut fds = [
-                    PollFd::new(&*self.fd, events),
-                    PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
-                ];
-                poll(&mut fds, Some(&timeout)).map(|_| (fds[0].revents(), fds[1].revents()))
+                let mut fds = vec![PollFd::new(&*self.fd, events)];
+                fds.extend(pidfd.map(|pidfd| PollFd::from_borrowed_fd(pidfd, PollFlags::IN)));
+                poll(&mut fds, Some(&timeout)).map(|_| {
+                    let ended = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
+                    (fds[0].revents(), ended)
+                })
             });
             match ready {
                 Ok((ours, _)) if !ours.is_empty() => return true,

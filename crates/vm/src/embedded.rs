@@ -9,10 +9,11 @@ use testjig_qmp::Version;
 
 use crate::Arch;
 use crate::binary::{Capabilities, Origin, Qemu};
+use crate::inside::Make;
 use crate::process::Main;
 
-/// The embedded machine, if this program has it.
-static HERE: OnceLock<Main> = OnceLock::new();
+/// The embedded machine, if this program has it: in a process, and in a thread.
+static HERE: OnceLock<(Main, Make)> = OnceLock::new();
 
 /// What the embedded machine is and has. It is part of this project, so it need not be asked by starting it.
 #[derive(Clone, Debug)]
@@ -37,11 +38,12 @@ impl Embedded {
     /// What the machine says, in every complaint, where it lacks what QEMU has. Of a test that fails so nothing is known: it is skipped.
     pub const LACKS: &str = "the embedded machine does not have it";
 
-    /// Has this program be the embedded machine itself, in a process of its own: a fork is made sooner than a program is loaded.
+    /// Has this program be the embedded machine itself, in a process of its own: a fork is made sooner than a program is loaded. Or
+    /// [in a thread](Qemu::launch_here).
     ///
-    /// `main` gets the arguments that the program would get, those before QEMU's own among them.
-    pub fn is_here(main: Main) {
-        HERE.get_or_init(|| main);
+    /// `main` and `make` get the arguments that the program would get, those before QEMU's own among them.
+    pub fn is_here(main: Main, make: Make) {
+        HERE.get_or_init(|| (main, make));
     }
 
     /// As what tests are run on.
@@ -80,7 +82,15 @@ impl Qemu {
 
     /// What is done in a process of this VMM instead of executing it.
     pub(crate) fn main(&self) -> Option<Main> {
-        HERE.get().copied().filter(|_| self.is_embedded())
+        let here = HERE.get().filter(|_| self.is_embedded());
+        here.map(|(main, _)| *main)
+    }
+
+    /// What makes a machine of this VMM in this thread; `None` if it needs a process, as one with a planted bug does.
+    pub(crate) fn make(&self) -> Option<Make> {
+        let here = HERE.get().filter(|_| self.is_embedded());
+        here.filter(|_| self.leading_args.len() == 1)
+            .map(|(_, make)| *make)
     }
 
     /// What sentences call it: "this QEMU has no device edu".

@@ -40,6 +40,7 @@ pub mod doctor;
 mod embedded;
 mod fault;
 mod find;
+mod inside;
 mod irq;
 mod launch;
 pub mod machine;
@@ -67,6 +68,7 @@ pub use disk::{SECTOR, ScratchDisk};
 pub use embedded::Embedded;
 pub use fault::{ClockKind, Fault, FaultKind};
 pub use find::{FindError, FindErrorKind, Finder};
+pub use inside::{Inside, Make, Wire};
 pub use irq::{Direction, EdgeKind, Irq, Pin};
 pub use launch::{
     Chardev, Device, Drive, Extent, FwCfg, Global, Image, Interface, Launch, LaunchError,

@@ -13,9 +13,9 @@ use rustix::fs::{SeekFrom, fstat, major, minor, seek};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 use rustix::process::Pid;
-use testjig_qtest::{Session, Socket};
 
 use crate::binary::Qemu;
+use crate::inside::Body;
 use crate::launch::error::Attempt;
 use crate::launch::resources::{Made, Own};
 use crate::launch::start::{
@@ -324,12 +324,11 @@ impl Template {
             launch: &launch,
             command_line: inner.command_line.clone(),
         };
-        let session: Session<Socket> =
-            first_answer(&attempt, qtest, &mut process, begin, inner.options.deadline)
-                .map_err(|error| ForkError::new(error.to_string()))?;
+        let session = first_answer(&attempt, qtest, &mut process, begin, inner.options.deadline)
+            .map_err(|error| ForkError::new(error.to_string()))?;
         let regions = regions(&launch);
         Ok(Vm::new(Parts {
-            process,
+            body: Body::Process(process),
             session,
             monitor,
             mapping,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testjig_qmp::{Event, Qmp};
-use testjig_qtest::{Command, Endianness, Extension, Journal, PortWidth, Reply, Session, Socket};
+use testjig_qtest::{Command, Endianness, Extension, Journal, PortWidth, Reply, Session};
 
 use crate::binary::Qemu;
 use crate::channel::Channel;
@@ -20,11 +20,12 @@ use crate::clock::Clock;
 use crate::condition::Condition;
 use crate::disk::ScratchDisk;
 use crate::fault::{ClockKind, Fault, FaultKind};
+use crate::inside::{Body, Wire};
 use crate::irq::{Direction, Irq, Pin};
 use crate::launch::Launch;
 use crate::machine::RamRegion;
 use crate::mapping::Mapping;
-use crate::process::{ExitReport, Process};
+use crate::process::ExitReport;
 use crate::ram::Ram;
 use crate::recording::{Noted, Recording};
 
@@ -56,8 +57,8 @@ pub struct Vm(Rc<Inner>);
 
 struct Inner {
     // First, so that the process is gone before what it uses.
-    process: RefCell<Process>,
-    session: RefCell<Session<Socket>>,
+    body: RefCell<Body>,
+    session: RefCell<Session<Wire>>,
     qmp: RefCell<Monitor>,
     mapping: Option<Mapping>,
     regions: Vec<RamRegion>,
@@ -79,7 +80,7 @@ impl Drop for Inner {
     /// A VMM that ends by itself still writes its coverage counters and its sanitizers' reports; one that is killed does not.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.process.get_mut().stop(Instant::now() + DROP_TIME);
+            self.body.get_mut().stop(Instant::now() + DROP_TIME);
         }
     }
 }
@@ -93,8 +94,8 @@ enum Monitor {
 
 /// What a launcher hands to the machine it made.
 pub(crate) struct Parts {
-    pub(crate) process: Process,
-    pub(crate) session: Session<Socket>,
+    pub(crate) body: Body,
+    pub(crate) session: Session<Wire>,
     pub(crate) monitor: OwnedFd,
     pub(crate) mapping: Option<Mapping>,
     pub(crate) regions: Vec<RamRegion>,
@@ -126,7 +127,12 @@ impl Vm {
         session.set_timeout(TIMEOUT);
         session.set_deadline(None);
         // What happens before the monitor is open is no event, so it is opened first. An error keeps until the monitor is needed.
-        let monitor = match Qmp::connect(parts.monitor, Instant::now() + TIMEOUT) {
+        let mut handshake = Qmp::begin(parts.monitor);
+        if let Body::Here(here) = &parts.body {
+            let here = here.clone();
+            handshake.set_attend(move || here.attend());
+        }
+        let monitor = match handshake.finish(Instant::now() + TIMEOUT) {
             Ok(mut qmp) => {
                 qmp.set_timeout(TIMEOUT);
                 Monitor::Open(Box::new(qmp))
@@ -134,7 +140,7 @@ impl Vm {
             Err(error) => Monitor::Closed(Some(error)),
         };
         Self(Rc::new(Inner {
-            process: RefCell::new(parts.process),
+            body: RefCell::new(parts.body),
             session: RefCell::new(session),
             qmp: RefCell::new(monitor),
             mapping: parts.mapping,
@@ -521,29 +527,34 @@ impl Vm {
         if self.is_alive() {
             self.sync();
         }
-        self.0.process.borrow_mut().stop(Instant::now() + STOP_TIME)
+        self.0.body.borrow_mut().stop(Instant::now() + STOP_TIME)
     }
 
     /// Kills the machine now.
     pub fn kill(&self) -> ExitReport {
-        let mut process = self.0.process.borrow_mut();
-        process.kill();
-        process.report(false)
+        let mut body = self.0.body.borrow_mut();
+        body.kill();
+        body.report()
     }
 
     /// Whether the VMM's process lives.
     pub fn is_alive(&self) -> bool {
-        self.0.process.borrow_mut().status().is_none()
+        self.0.body.borrow_mut().status().is_none()
     }
 
     /// What the VMM wrote to stderr so far: beginning and end, if it was much.
     pub fn stderr(&self) -> String {
-        self.0.process.borrow().stderr()
+        self.0.body.borrow().stderr()
     }
 
-    /// The VMM's process number.
+    /// The number of the VMM's process, or of this process if the machine [is in this thread](Qemu::launch_here).
     pub fn pid(&self) -> u32 {
-        self.0.process.borrow().pid()
+        self.0.body.borrow().pid()
+    }
+
+    /// Whether it has no process of its own.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(&*self.0.body.borrow(), Body::Here(_))
     }
 
     /// What the machine was made from.
@@ -582,7 +593,7 @@ impl Vm {
     /// For tools: the session itself, with its fallible interface.
     ///
     /// While `with` runs, nothing else of this machine can be used.
-    pub fn session<R>(&self, with: impl FnOnce(&mut Session<Socket>) -> R) -> R {
+    pub fn session<R>(&self, with: impl FnOnce(&mut Session<Wire>) -> R) -> R {
         // It may move the clock in ways that are not seen from here.
         self.0.now.set(None);
         with(&mut self.0.session.borrow_mut())
@@ -656,8 +667,16 @@ impl Vm {
         &self.0.regions
     }
 
-    pub(crate) fn with_pidfd<R>(&self, with: impl FnOnce(BorrowedFd<'_>) -> R) -> R {
-        with(self.0.process.borrow().pidfd())
+    /// Hands out what is readable once the machine's process has ended, if it has one of its own. One that has none does what it was
+    /// asked for now.
+    pub(crate) fn with_pidfd<R>(&self, with: impl FnOnce(Option<BorrowedFd<'_>>) -> R) -> R {
+        match &*self.0.body.borrow() {
+            Body::Process(process) => with(Some(process.pidfd())),
+            Body::Here(here) => {
+                here.attend();
+                with(None)
+            }
+        }
     }
 
     /// Waits until an edge comes, or this moment; takes those that have come already.
@@ -774,7 +793,7 @@ impl Vm {
                     None => "it to take what is queued".to_owned(),
                 },
                 after: *after,
-                activity: self.0.process.borrow_mut().activity(),
+                activity: self.0.body.borrow_mut().activity(),
             },
             _ => FaultKind::Qtest(error),
         };
@@ -818,7 +837,7 @@ impl Vm {
                     None => format!("the {awaited} of QMP"),
                 },
                 after: *after,
-                activity: self.0.process.borrow_mut().activity(),
+                activity: self.0.body.borrow_mut().activity(),
             },
             _ => FaultKind::Qmp(error),
         };
@@ -828,7 +847,7 @@ impl Vm {
     /// Whether the VMM is gone, or goes in this time.
     pub fn has_ended(&self, within: Duration) -> bool {
         self.0
-            .process
+            .body
             .borrow_mut()
             .wait(Instant::now() + within)
             .is_some()
@@ -841,7 +860,7 @@ impl Vm {
         operation: Option<String>,
         location: &'static Location<'static>,
     ) -> ! {
-        let report = self.0.process.borrow().report(false);
+        let report = self.0.body.borrow().report();
         Fault::new(FaultKind::Died(report))
             .of(operation, location)
             .raise()

@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) qtest: Option<Channel>,
     qtest_chardev: Option<String>,
     pub(crate) qtest_log: Option<String>,
+    /// What is to be said without being wrong.
+    pub(crate) warnings: Vec<String>,
     pub(crate) monitors: Vec<Channel>,
     monitor_chardevs: Vec<String>,
     pub(crate) plant: Plant,
@@ -94,6 +96,7 @@ impl Default for Config {
             qtest: None,
             qtest_chardev: None,
             qtest_log: None,
+            warnings: Vec::new(),
             monitors: Vec::new(),
             monitor_chardevs: Vec::new(),
             plant: Plant::default(),
@@ -355,7 +358,10 @@ impl Config {
             self.reboot_timeout = Some(timeout as i32);
         }
         if let Some(path) = options.get("splash") {
-            self.splash = picture(path);
+            match picture(path) {
+                Ok(picture) => self.splash = Some(picture),
+                Err(problem) => self.warnings.push(problem),
+            }
         }
         Ok(())
     }
@@ -428,10 +434,9 @@ impl Config {
             return Err(format!("name too long (max. {LONGEST_NAME} char)"));
         }
         if !name.starts_with("opt/") {
-            eprintln!(
-                "{}: warning: externally provided fw_cfg item names should be prefixed with \"opt/\"",
-                crate::NAME
-            );
+            let warning =
+                "warning: externally provided fw_cfg item names should be prefixed with \"opt/\"";
+            self.warnings.push(warning.into());
         }
         let bytes = match sources {
             [Some(path), ..] => {
@@ -521,29 +526,15 @@ fn local_offset() -> i64 {
     sign * (hhmm / 100 * 3600 + hhmm % 100 * 60)
 }
 
-/// A picture for the firmware: a JPEG, or a bitmap of 24 bits a pixel; anything else is said and left out.
-fn picture(path: &str) -> Option<(&'static str, Vec<u8>)> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            eprintln!(
-                "{}: failed to read splash file '{path}': {error}",
-                crate::NAME
-            );
-            return None;
-        }
-    };
+/// A picture for the firmware: a JPEG, or a bitmap of 24 bits a pixel; anything else is left out, and why is said.
+fn picture(path: &str) -> Result<(&'static str, Vec<u8>), String> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("failed to read splash file '{path}': {error}"))?;
     match bytes.as_slice() {
-        [0xff, 0xd8, ..] if bytes.len() >= 30 => Some(("bootsplash.jpg", bytes)),
+        [0xff, 0xd8, ..] if bytes.len() >= 30 => Ok(("bootsplash.jpg", bytes)),
         [b'B', b'M', ..] if bytes.len() >= 30 && bytes[28..30] == [24, 0] => {
-            Some(("bootsplash.bmp", bytes))
+            Ok(("bootsplash.bmp", bytes))
         }
-        _ => {
-            eprintln!(
-                "{}: splash file '{path}' format not recognized",
-                crate::NAME
-            );
-            None
-        }
+        _ => Err(format!("splash file '{path}' format not recognized")),
     }
 }

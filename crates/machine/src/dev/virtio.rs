@@ -21,7 +21,7 @@ pub(crate) mod feature {
 }
 
 /// A kind of device. It is asked for one buffer at a time, and answers at once.
-pub(crate) trait VirtioDevice: 'static {
+pub(crate) trait VirtioDevice: Send + 'static {
     /// What QEMU calls it on PCI.
     const NAME: &str;
     /// §5, its number among the types of devices.

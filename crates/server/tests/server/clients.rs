@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testjig_qtest::{Session, Socket};
 use testjig_server::serve::{Endpoint, Host, Protocol};
@@ -144,6 +144,53 @@ fn a_monitor_and_a_test_see_one_machine() {
     let mut rest = String::new();
     reader.read_to_string(&mut rest).expect("the end");
     assert!(rest.contains("\"return\""), "{rest}");
+}
+
+#[test]
+fn a_monitor_is_attended_to_by_the_thread_that_is_a_client_too() {
+    let (mut qmp, monitor) = UnixStream::pair().expect("sockets");
+    qmp.set_nonblocking(true).expect("a flag");
+    let said = |qmp: &mut UnixStream| {
+        let mut text = Vec::new();
+        // What is there; then it would block.
+        let _ = qmp.read_to_end(&mut text);
+        String::from_utf8(text).expect("text")
+    };
+    let mut host = Host::new(Server::new(Board::default()));
+    host.connect(Endpoint::socket(monitor), Protocol::Qmp);
+    let mut inside = host.inside();
+    assert!(inside.attend().expect("looks"));
+    assert!(said(&mut qmp).contains("\"QMP\""));
+
+    let mut session = Session::new(inside);
+    session.outb(0x80, 9).expect("queued");
+    assert_eq!(session.inb(0x80).expect("answers"), 9);
+    qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}{\"execute\":\"system_reset\"}")
+        .expect("takes it");
+    // Not before it is attended to.
+    assert_eq!(session.inb(0x80).expect("answers"), 9);
+    assert_eq!(said(&mut qmp), "");
+    assert!(session.transport_mut().attend().expect("looks"));
+    assert_eq!(session.inb(0x80).expect("answers"), 0);
+    assert!(said(&mut qmp).contains("RESET"));
+
+    qmp.write_all(b"{\"execute\":\"quit\"}").expect("takes it");
+    assert!(!session.transport_mut().attend().expect("looks"));
+    assert!(said(&mut qmp).contains("\"return\""));
+    assert!(
+        session.inb(0x80).is_ok(),
+        "it answers what was asked before its end"
+    );
+    assert!(session.inb(0x80).is_err());
+}
+
+#[test]
+fn a_wait_in_the_same_thread_has_its_end() {
+    let mut session = Session::new(Host::new(Server::new(Board::default())).inside());
+    session.irq_intercept_in("pic").expect("watched");
+    let until = Instant::now() + Duration::from_millis(20);
+    assert!(!session.wait_for_edge(until).expect("waits"));
+    assert!(Instant::now() >= until);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::verdict::{Outcome, Verdict};
 /// What a run does to keep its cases apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// A fork where that is sound and saves time, else a process started for the case. What does not end well in a fork is confirmed by
-    /// one that was started.
+    /// A fork where that is sound and saves time, else a process started for the case; the embedded machine is in the worker's thread.
+    /// What does not end well so is confirmed by a process that was started.
     #[default]
     Automatic,
     /// A fork wherever that is sound, even if only one case has that launch. Not confirmed.
@@ -29,7 +29,7 @@ pub enum Isolation {
 /// How one case is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum How {
-    /// In a fork, if that can be had.
+    /// In a fork, or in the worker's thread, if that can be had.
     Fork,
     /// In a process of its own, since no other case has its launch.
     Alone,
@@ -49,16 +49,21 @@ pub(super) fn key(case: &Case) -> u64 {
     hasher.finish()
 }
 
-/// How each case is to be run first, by the keys of all.
-pub(super) fn choose(isolation: Isolation, keys: &[u64]) -> Vec<How> {
+/// How each case is to be run first, by the keys of all, and by whether its machine can be in the worker's thread.
+pub(super) fn choose(
+    isolation: Isolation,
+    keys: &[u64],
+    is_here: impl Fn(usize) -> bool,
+) -> Vec<How> {
     let mut counts: HashMap<u64, usize> = HashMap::new();
     for key in keys {
         *counts.entry(*key).or_default() += 1;
     }
     keys.iter()
-        .map(|key| match isolation {
+        .enumerate()
+        .map(|(index, key)| match isolation {
             Isolation::Fresh => How::Fresh,
-            Isolation::Automatic if counts[key] < WORTH_A_TEMPLATE => How::Alone,
+            Isolation::Automatic if counts[key] < WORTH_A_TEMPLATE && !is_here(index) => How::Alone,
             Isolation::Automatic | Isolation::Fork | Isolation::Compare => How::Fork,
         })
         .collect()
@@ -66,7 +71,7 @@ pub(super) fn choose(isolation: Isolation, keys: &[u64]) -> Vec<How> {
 
 /// Whether a case that ended so in a fork is run again in a fresh process.
 pub(super) fn is_confirmed(isolation: Isolation, outcome: &Outcome) -> bool {
-    outcome.isolation == FORK
+    is_light(&outcome.isolation)
         && match isolation {
             Isolation::Automatic => !outcome.verdict.is_good(),
             Isolation::Compare => true,
@@ -80,7 +85,7 @@ pub(super) fn settle(forked: Outcome, mut fresh: Outcome) -> Outcome {
         if fresh.verdict.is_good() && forked.verdict == fresh.verdict {
             return forked;
         }
-        fresh.isolation = format!("fresh (in a fork: {})", forked.verdict);
+        fresh.isolation = format!("fresh ({}: {})", place(&forked), forked.verdict);
         return fresh;
     }
     let told = |outcome: &Outcome| match outcome.reason.as_str() {
@@ -88,8 +93,9 @@ pub(super) fn settle(forked: Outcome, mut fresh: Outcome) -> Outcome {
         reason => format!("{}: {reason}", outcome.verdict),
     };
     let reason = format!(
-        "it ends differently in a forked machine ({}) and in a fresh one ({}): either the test is unstable, or forking is unsound \
-         here, which is a bug of testjig",
+        "it ends differently {} ({}) and in a fresh process ({}): either the test is unstable, or testjig keeps its cases apart badly, \
+         which is a bug of it",
+        place(&forked),
         told(&forked),
         told(&fresh)
     );
@@ -106,7 +112,23 @@ pub(super) fn settle(forked: Outcome, mut fresh: Outcome) -> Outcome {
     worse
 }
 
+/// Where the machine of a case was that was not started for it, in a sentence.
+fn place(outcome: &Outcome) -> &str {
+    if outcome.isolation == FORK {
+        "in a fork"
+    } else {
+        &outcome.isolation
+    }
+}
+
 pub(super) const FORK: &str = "fork";
+/// Of the embedded machine.
+const HERE: &str = "in the worker's thread";
+
+/// Whether a case had no process that was started for it.
+pub(super) fn is_light(isolation: &str) -> bool {
+    isolation == FORK || isolation == HERE
+}
 
 /// The templates of a worker, that used last at the end.
 #[derive(Default)]
@@ -137,6 +159,9 @@ impl Templates {
         let reason = match how {
             How::Fresh => String::new(),
             How::Alone => "no other case has its launch".to_owned(),
+            How::Fork if qemu.is_here() => {
+                return Ok((Some(qemu.launch_here(launch)?), HERE.to_owned()));
+            }
             How::Fork => match self.fork(qemu, launch) {
                 Ok(vm) => return Ok((Some(vm), FORK.to_owned())),
                 Err(reason) => reason,
@@ -228,10 +253,14 @@ mod tests {
 
     #[test]
     fn a_launch_of_one_case_gets_no_template() {
-        let chosen = choose(Isolation::Automatic, &[1, 2, 1]);
+        let chosen = choose(Isolation::Automatic, &[1, 2, 1], |_| false);
         assert_eq!(chosen, [How::Fork, How::Alone, How::Fork]);
-        assert_eq!(choose(Isolation::Fork, &[1]), [How::Fork]);
-        assert_eq!(choose(Isolation::Fresh, &[1, 1, 1]), [How::Fresh; 3]);
+        assert_eq!(choose(Isolation::Automatic, &[1], |_| true), [How::Fork]);
+        assert_eq!(choose(Isolation::Fork, &[1], |_| false), [How::Fork]);
+        assert_eq!(
+            choose(Isolation::Fresh, &[1, 1, 1], |_| true),
+            [How::Fresh; 3]
+        );
     }
 
     #[test]
@@ -240,6 +269,7 @@ mod tests {
             |verdict, isolation| is_confirmed(Isolation::Automatic, &outcome(verdict, isolation));
         assert!(confirmed(Verdict::Fail, "fork"));
         assert!(confirmed(Verdict::Crash, "fork"));
+        assert!(confirmed(Verdict::Fail, HERE));
         assert!(!confirmed(Verdict::Pass, "fork"));
         assert!(!confirmed(Verdict::Fail, "fresh"));
         assert!(is_confirmed(
@@ -270,7 +300,12 @@ mod tests {
             outcome(Verdict::Crash, "fresh"),
         );
         assert_eq!(settled.verdict, Verdict::Crash);
-        assert!(settled.isolation.starts_with("fresh"));
+        assert_eq!(settled.isolation, "fresh (in a fork: HANG)");
+        let settled = settle(
+            outcome(Verdict::Fail, HERE),
+            outcome(Verdict::Crash, "fresh"),
+        );
+        assert_eq!(settled.isolation, "fresh (in the worker's thread: FAIL)");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid,
 };
 
+use testjig_vm::Qemu;
+
 use crate::case::Case;
 use crate::order::Order;
 use crate::report::Reporter;
@@ -56,7 +58,7 @@ pub(super) fn run(
     let again = RefCell::new(VecDeque::new());
     let mut doubted: HashMap<String, Outcome> = HashMap::new();
     let mut finish = |case: &Case, mut outcome: Outcome, reporter: &mut dyn Reporter| {
-        if outcome.isolation != isolation::FORK && doubted.contains_key(&case.name) {
+        if !isolation::is_light(&outcome.isolation) && doubted.contains_key(&case.name) {
             let forked = doubted.remove(&case.name).expect("it is there");
             outcome = isolation::settle(forked, outcome);
         } else if case.test.unstable.is_none() && isolation::is_confirmed(plan.isolation, &outcome)
@@ -103,7 +105,10 @@ fn queue<'a>(plan: &Plan, cases: &[&'a Case]) -> VecDeque<Job<'a>> {
     let keys: Vec<u64> = cases.iter().map(|case| isolation::key(case)).collect();
     let hows = match plan.debug {
         Some(_) => vec![How::Fresh; cases.len()],
-        None => isolation::choose(plan.isolation, &keys),
+        None => isolation::choose(plan.isolation, &keys, |index| {
+            let qemu = plan.qemus.get(cases[index].arch());
+            qemu.is_ok_and(Qemu::is_here)
+        }),
     };
     let jobs = cases.iter().zip(keys).zip(hows);
     let mut jobs: Vec<Job<'_>> = jobs

@@ -14,10 +14,11 @@ use super::resources::Made;
 use super::{Launch, LaunchError, arguments};
 use crate::binary::Qemu;
 use crate::blocks::Blocks;
+use crate::inside::{Body, DECLINED, Here, Wire, WireHere};
 use crate::machine::{RamBackend, RamRegion};
 use crate::mapping::Mapping;
 use crate::preload;
-use crate::process::Process;
+use crate::process::{ExitReport, Process};
 use crate::vm::{Parts, Vm};
 use crate::zygote;
 
@@ -130,11 +131,75 @@ impl Qemu {
         )?;
         let regions = regions(launch);
         Ok(Vm::new(Parts {
-            process,
+            body: Body::Process(process),
             session,
             monitor: prepared.monitor,
             mapping,
             regions,
+            disks: made.disks,
+            channels: made.channels,
+            qemu: self.clone(),
+            launch: launch.clone(),
+            command_line: attempt.command_line,
+        }))
+    }
+}
+
+impl Qemu {
+    /// Whether machines of this VMM can be in the thread that uses them.
+    pub fn is_here(&self) -> bool {
+        self.make().is_some()
+    }
+
+    /// Makes a machine in this thread: without a process and without a socket between test and machine, so nothing is between them
+    /// either when the machine crashes, and one that hangs hangs its thread. Its process is this one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`launch`](Self::launch); and if machines of this VMM [can't be](Self::is_here) in a thread.
+    pub fn launch_here(&self, launch: &Launch) -> Result<Vm, LaunchError> {
+        let mut attempt = Attempt {
+            qemu: self,
+            launch,
+            command_line: String::new(),
+        };
+        if let Some(problem) = contradiction(launch) {
+            return Err(attempt.invalid(problem));
+        }
+        let Some(build) = self.make() else {
+            return Err(attempt.invalid("a machine of this VMM needs a process".to_owned()));
+        };
+        let mut made = Made::default();
+        let prepared = prepare(self, launch, &mut made, Monitor::FromTheStart)
+            .map_err(|error| attempt.host("what it needs", error))?;
+        attempt.command_line = shell_line(&prepared.command);
+        let words = prepared.command.get_args();
+        let words: Vec<String> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let machine = build(&words).map_err(|message| {
+            attempt.ended(ExitReport {
+                status: DECLINED,
+                forced: false,
+                stderr: message,
+            })
+        })?;
+        // It has duplicates of them.
+        made.inherit.clear();
+        let mapping = made
+            .ram
+            .take()
+            .map(|(file, size)| Mapping::new(file, size))
+            .transpose();
+        let mapping =
+            mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
+        let here = Here::new(machine);
+        Ok(Vm::new(Parts {
+            session: Session::new(Wire::Here(WireHere(here.clone()))),
+            body: Body::Here(here),
+            monitor: prepared.monitor,
+            mapping,
+            regions: regions(launch),
             disks: made.disks,
             channels: made.channels,
             qemu: self.clone(),
@@ -151,8 +216,8 @@ pub(crate) fn first_answer(
     process: &mut Process,
     begin: Instant,
     within: Duration,
-) -> Result<Session<Socket>, LaunchError> {
-    let mut session = Session::new(Socket::from(qtest));
+) -> Result<Session<Wire>, LaunchError> {
+    let mut session = Session::new(Wire::Socket(Socket::from(qtest)));
     session.set_timeout(within);
     session.set_deadline(Some(begin + within));
     let Err(error) = session.endianness() else {
