@@ -82,12 +82,12 @@ impl Apt {
     pub(super) fn update(&self) -> Result<(), ProvisionError> {
         // An index that could not be fetched is an error, not a reason to use an old one. A second
         // attempt comes after a second, a third after two more: without a network that adds up.
-        let options = [
-            "-o",
-            "APT::Update::Error-Mode=any",
-            "-o",
-            "Acquire::Retries=1",
-        ];
+        let retries = if has_routes() {
+            "Acquire::Retries=1"
+        } else {
+            "Acquire::Retries=0"
+        };
+        let options = ["-o", "APT::Update::Error-Mode=any", "-o", retries];
         let mut args: Vec<&OsStr> = options.map(OsStr::new).to_vec();
         args.push(OsStr::new("update"));
         self.run(Step::Update, &args, |_| {}).map(drop)
@@ -276,6 +276,26 @@ Acquire::Retries "3";
     )
 }
 
+/// Whether this host can reach any other, as far as the kernel's tables of routes tell.
+fn has_routes() -> bool {
+    let table = |name| fs::read_to_string(Path::new("/proc/net").join(name));
+    match (table("route"), table("ipv6_route")) {
+        (Ok(v4), Ok(v6)) => leads_elsewhere(&v4, &v6),
+        _ => true,
+    }
+}
+
+/// Whether a route of these tables has a device other than the loopback (proc(5)): the
+/// first word of a line of IPv4's behind its head, the last of one of IPv6's.
+fn leads_elsewhere(v4: &str, v6: &str) -> bool {
+    let devices = v4
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next());
+    let mut devices = devices.chain(v6.lines().filter_map(|line| line.split_whitespace().last()));
+    devices.any(|device| device != "lo")
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
@@ -325,6 +345,16 @@ mod tests {
         let script =
             "echo dlstatus:1:50.0:x >&9; echo dlstatus:1:50.0:x >&9; exec 9>&-; exec sleep 0.2";
         assert_eq!(handed_on(script), [half_of(1)]);
+    }
+
+    #[test]
+    fn a_host_whose_routes_lead_to_itself_reaches_no_other() {
+        let head = "Iface\tDestination\tGateway\n";
+        let own = "00000000000000000000000000000001 80 ffffffff 00000001 00200200       lo\n";
+        assert!(!leads_elsewhere(head, own));
+        assert!(!leads_elsewhere("", ""));
+        assert!(leads_elsewhere(&format!("{head}eth0\t00000000\n"), own));
+        assert!(leads_elsewhere(head, &own.replace("lo", "wlan0")));
     }
 
     #[test]
