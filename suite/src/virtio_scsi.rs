@@ -4,6 +4,7 @@ mod blocks;
 mod commands;
 mod control;
 mod events;
+mod tasks;
 
 use std::time::Duration;
 

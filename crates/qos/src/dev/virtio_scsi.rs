@@ -390,6 +390,12 @@ impl Hba {
     /// Has a task management function run, one of [`tmf`]; what the device says: one of [`response`].
     #[track_caller]
     pub fn manage(&self, function: u32, lun: Lun, id: u64) -> u8 {
+        self.begin(function, lun, id).finish()
+    }
+
+    /// Begins a task management function, one of [`tmf`], that may have to wait for commands.
+    #[track_caller]
+    pub fn begin(&self, function: u32, lun: Lun, id: u64) -> Task<'_> {
         let order = self.device().order();
         let alloc = GuestAlloc::of(self.device().vm());
         let request = alloc.buf(24);
@@ -397,8 +403,14 @@ impl Hba {
         request.write(8, &lun.0);
         request.write(16, &order.bytes64(id));
         let answer = alloc.copy_of(&[0xee]);
-        self.control.run(&[request.readable(), answer.writable()]);
-        answer.read_le(0)
+        let id = self.control.add(&[request.readable(), answer.writable()]);
+        self.control.kick();
+        Task {
+            control: &self.control,
+            _request: request,
+            answer,
+            id,
+        }
     }
 
     /// Asks (kind 1) for asynchronous notifications or subscribes (kind 2) to them; which there are, and what the device says.
@@ -437,5 +449,24 @@ impl Hba {
             lun: Lun(lun),
             reason: order.value(&bytes[12..]) as u32,
         }
+    }
+}
+
+/// A task management function under way: [`Hba::begin`].
+#[derive(Debug)]
+pub struct Task<'a> {
+    control: &'a Virtqueue,
+    /// The device may not have read it yet.
+    _request: GuestBuf,
+    answer: GuestBuf,
+    id: u16,
+}
+
+impl Task<'_> {
+    /// Waits for its end; what the device says: one of [`response`].
+    #[track_caller]
+    pub fn finish(self) -> u8 {
+        self.control.finish(self.id);
+        self.answer.read_le(0)
     }
 }
