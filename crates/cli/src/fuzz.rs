@@ -108,7 +108,7 @@ impl Arguments {
         if self.selftest {
             let plant = self.plant.as_deref().unwrap_or("assertion");
             let time = self.time.unwrap_or(Duration::from_secs(60));
-            return selftest::run(plant, time, self.dir.as_deref());
+            return selftest::run(plant, time, self.seed, self.dir.as_deref());
         }
         let machine = match machine_of(&self.machine) {
             Ok(machine) => machine,

@@ -50,7 +50,7 @@ pub enum Op {
     Step(u64),
     /// Moves the virtual clock to the next timer.
     Next,
-    /// Waits for what the machine does in its own time: a round trip, and a millisecond.
+    /// Waits until the machine has done what it does in its own time, a tenth of a second at most.
     Wait,
     /// Drives an input line of the target: its index, and the level.
     Line(u16, bool),
@@ -155,8 +155,10 @@ impl Input {
             if actions.len() >= MOST_COMMANDS {
                 break;
             }
-            if *op == Op::Reset {
-                actions.push(Action::Reset);
+            match op {
+                Op::Reset => actions.push(Action::Reset),
+                Op::Wait => actions.push(Action::Settle),
+                _ => {}
             }
             let mut commands = Vec::new();
             op.add(target, &mut commands);
@@ -219,7 +221,6 @@ impl Op {
                 }
             }
             Self::Next if target.has_clock => commands.push(Command::ClockStep(None)),
-            Self::Wait => commands.push(Command::Endianness),
             Self::Line(index, level) => {
                 commands.extend(
                     target
@@ -229,7 +230,7 @@ impl Op {
                 );
             }
             Self::Reset => commands.extend(target.prelude.iter().cloned()),
-            Self::Next => {}
+            Self::Next | Self::Wait => {}
         }
     }
 }

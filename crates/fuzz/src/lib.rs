@@ -8,8 +8,10 @@
 //!
 //! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
 
+mod choice;
 mod dictionary;
 mod discover;
+mod draw;
 mod findings;
 mod fuzz;
 mod input;
@@ -18,8 +20,10 @@ mod minimise;
 mod mutate;
 mod recording;
 mod replay;
+mod replies;
 mod seeds;
 mod target;
+mod trial;
 mod worker;
 
 pub use dictionary::dictionary;

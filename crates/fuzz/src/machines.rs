@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 use std::time::Duration;
 
 use testjig_qtest::{Command, Error, ErrorKind, Reply};
@@ -14,6 +13,8 @@ use crate::target::Target;
 
 /// An input that takes longer has hung the machine.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it is waited for a machine to rest.
+const REST: Duration = Duration::from_millis(100);
 /// No device has reason to take more memory than that, in bytes, for one input.
 const GROWTH: u64 = 1 << 30;
 
@@ -95,15 +96,6 @@ impl<'a> Machines<'a> {
         })
     }
 
-    /// Tries an input on a machine that was started for it.
-    pub(crate) fn run_fresh(&self, input: &Input) -> Result<Ending, LaunchError> {
-        let vm = self.qemu.launch(
-            &self.target.launch,
-            &LaunchOptions::default().frames(!self.qemu.is_embedded()),
-        )?;
-        Ok(self.on(&vm, input).0)
-    }
-
     /// What became of an input, what was answered, and how much memory the machine took.
     fn on(&self, vm: &Vm, input: &Input) -> (Ending, Vec<Reply>, u64) {
         vm.set_timeout(PATIENCE);
@@ -172,25 +164,21 @@ impl<'a> Machines<'a> {
         let mut commands = self.target.prelude.clone();
         let mut preceding = commands.len();
         for action in input.actions(self.target) {
-            match action {
-                // Operations that travel together are done together: no request ends in between.
-                Action::Do(Command::Endianness, _) => {
-                    commands.push(Command::Endianness);
-                    replies.extend(run(&commands)?.into_iter().skip(preceding));
-                    commands.clear();
-                    preceding = 0;
-                    thread::sleep(Duration::from_millis(1));
-                }
-                Action::Do(command, _) => commands.push(command),
-                Action::Reset => {
-                    replies.extend(run(&commands)?.into_iter().skip(preceding));
-                    commands.clear();
-                    preceding = 0;
-                    catch_unwind(AssertUnwindSafe(|| vm.reset())).map_err(|_| Broken::Reset)?;
-                    replies.push(Reply::Done);
-                }
-                _ => {}
+            if let Action::Do(command, _) = action {
+                commands.push(command);
+                continue;
             }
+            // Operations that travel together are done together: no request ends in between.
+            replies.extend(run(&commands)?.into_iter().skip(preceding));
+            commands.clear();
+            preceding = 0;
+            // Calls on a machine unwind where others return an error.
+            if action == Action::Reset {
+                catch_unwind(AssertUnwindSafe(|| vm.reset())).map_err(|_| Broken::Reset)?;
+            } else {
+                catch_unwind(AssertUnwindSafe(|| vm.settle(REST))).map_err(|_| Broken::Rest)?;
+            }
+            replies.push(Reply::Done);
         }
         let own = commands.len();
         // What the last operation left for the main loop to do is done before the second of these is answered.
@@ -207,6 +195,8 @@ enum Broken {
     Wire(Error),
     /// A reset did.
     Reset,
+    /// The machine did while it was left alone.
+    Rest,
     /// The machine took so many bytes.
     Grown(u64),
 }
@@ -217,4 +207,112 @@ fn resident(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let pages = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     pages.unwrap_or(0_u64) * PAGE
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use testjig_vm::{Arch, Cache, machine};
+
+    use super::*;
+    use crate::input::{Op, Place, Size, Value};
+
+    pub(crate) fn qemu() -> Qemu {
+        Qemu::find(Arch::X86_64).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn target(name: &str) -> Target {
+        let cache = Cache::open().expect("a cache");
+        Target::find(&mut qemu(), name, &machine::PC, &cache).expect("the device is there")
+    }
+
+    fn write(port: u16, value: u64) -> Op {
+        Op::Write(Place::Port(port), Size::B, Value::Number(value))
+    }
+
+    fn read(port: u16) -> Op {
+        Op::Read(Place::Port(port), Size::B)
+    }
+
+    /// [ATA-7, READ SECTOR(S)] One from the beginning, and the status behind it: 0x58 is that data is there.
+    pub(crate) fn read_sector() -> Input {
+        let registers = [
+            (0x1f6, 0xe0),
+            (0x1f2, 1),
+            (0x1f3, 0),
+            (0x1f4, 0),
+            (0x1f5, 0),
+        ];
+        let mut ops: Vec<Op> = registers
+            .into_iter()
+            .map(|(port, value)| write(port, value))
+            .collect();
+        ops.extend([write(0x1f7, 0x20), Op::Wait, read(0x1f7)]);
+        Input { ops }
+    }
+
+    /// What is answered, in order.
+    fn answers(target: &Target, ops: &[Op]) -> Vec<u64> {
+        let qemu = qemu();
+        let mut machines = Machines::new(&qemu, target, None).expect("it starts");
+        let input = Input { ops: ops.to_vec() };
+        let (ending, replies) = machines.run(&input).expect("a machine");
+        assert!(matches!(ending, Ending::Fine), "{ending:?}");
+        assert_eq!(replies.len(), input.actions(target).len());
+        let values = replies.iter().filter_map(|reply| match reply {
+            Reply::Value(value) => Some(*value),
+            _ => None,
+        });
+        values.collect()
+    }
+
+    #[test]
+    fn a_request_is_over_after_a_wait() {
+        let target = target("ide");
+        for _ in 0..10 {
+            assert_eq!(answers(&target, &read_sector().ops), [0x58]);
+        }
+    }
+
+    /// [8259A, Interrupt Request Register] Line 3 is bit 3 of what the command port is read as.
+    #[test]
+    fn a_line_is_raised_and_lowered() {
+        let mut target = target("pic");
+        target.lines.retain(|line| line.number == 3);
+        let line = |level| Op::Line(0, level);
+        let ops = [read(0x20), line(true), read(0x20)];
+        assert_eq!(answers(&target, &ops), [0, 8]);
+        // [8259A, OCW2, ICW1] Level triggered, a line that is low requests nothing.
+        let ops = [
+            write(0x4d0, 8),
+            line(true),
+            read(0x20),
+            line(false),
+            read(0x20),
+        ];
+        assert_eq!(answers(&target, &ops), [8, 0]);
+        // One that is not there is left out.
+        assert_eq!(answers(&target, &[Op::Line(1, true), read(0x20)]), [0]);
+    }
+
+    /// [Virtio 1.2, 4.1.4.3] `device_status` and `num_queues`.
+    #[test]
+    fn a_reset_is_one_and_base_addresses_are_set_again() {
+        let target = target("virtio-blk");
+        let common = target
+            .regions
+            .iter()
+            .position(|region| region.name.starts_with("virtio-pci-common"))
+            .expect("a region");
+        let at = |offset| Place::Region(common as u16, offset);
+        let status = Op::Read(at(0x14), Size::B);
+        let queues = Op::Read(at(0x12), Size::W);
+        let ops = [
+            Op::Write(at(0x14), Size::B, Value::Number(3)),
+            status.clone(),
+            Op::Reset,
+            status,
+            queues,
+        ];
+        assert_eq!(answers(&target, &ops), [3, 0, 1]);
+    }
 }

@@ -82,6 +82,7 @@ impl<'a> Reader<'a> {
                     self.bars = [0; 6];
                     self.ops.push(Op::Reset);
                 }
+                Action::Settle => self.ops.push(Op::Wait),
                 _ => {}
             }
             if self.ops.len() >= MOST {
@@ -372,7 +373,7 @@ pub(crate) mod tests {
     }
 
     fn ops(text: &str, target: &Target) -> Vec<Op> {
-        let session: Trace = format!("qtr 1\narch: x86_64\nmachine: pc\n{text}")
+        let session: Trace = format!("qtr 2\narch: x86_64\nmachine: pc\n{text}")
             .parse()
             .expect("a session");
         Reader::of(&session, target).input(&session.steps).ops
@@ -397,6 +398,7 @@ pub(crate) mod tests {
              clock_step 1000 -> 1000\n\
              clock_step -> 1500\n\
              clock_set 2000 -> 2000\n\
+             settle\n\
              reset\n",
             &floppy(),
         );
@@ -414,6 +416,7 @@ pub(crate) mod tests {
                 Op::Step(1000),
                 Op::Next,
                 Op::Step(500),
+                Op::Wait,
                 Op::Reset,
             ]
         );
