@@ -48,7 +48,7 @@ fn planted_bugs_of_each_kind_are_found_behind_one_write() {
 #[test]
 fn planted_bugs_are_found_behind_a_sequence_and_behind_a_chain_of_descriptors() {
     for plant in ["crash-sequence", "assertion-chain"] {
-        let output = jig(&["--selftest", "--plant", plant]);
+        let output = jig(&["--selftest", "--plant", plant, "--time", "10m"]);
         assert_eq!(output.status.code(), Some(0), "{plant}: {}", text(&output));
     }
 }

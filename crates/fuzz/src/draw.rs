@@ -40,6 +40,7 @@ impl Used {
                 }
                 Op::Store(offset, ..) | Op::Fill(offset, _) => used.offsets.push(*offset),
                 Op::Set(..) | Op::Step(_) | Op::Next | Op::Wait | Op::Line(..) | Op::Reset => {}
+                Op::Plug | Op::Unplug => {}
             }
         }
         used
@@ -78,6 +79,9 @@ impl<R: Rand> Draw<'_, R> {
         // The whole machine is rarely the point, and takes long.
         if self.is_one_in(1000) {
             return Op::Reset;
+        }
+        if self.target.plug.is_some() && self.is_one_in(200) {
+            return [Op::Unplug, Op::Plug][self.below(2)].clone();
         }
         match self.below(22) {
             20 if !self.target.lines.is_empty() => Op::Line(self.line(), self.is_one_in(2)),

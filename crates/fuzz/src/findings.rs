@@ -147,6 +147,7 @@ fn session_of(
 }
 
 fn session(target: &Target, title: &str, input: &Input) -> Result<Trace, String> {
+    let target = target.of(input);
     let prelude = target.prelude.iter().cloned().map(Step::plain);
     let actions = input.actions(target).into_iter().map(Step::new);
     Ok(Trace {
@@ -160,7 +161,30 @@ mod tests {
     use testjig_qtest::Reply;
 
     use super::*;
+    use crate::input::{Op, Place, Size};
     use crate::machines::tests::{qemu, read_sector, target};
+
+    /// [PCI Local Bus 3.0, 6.1] The vendor of what is there, and ones when it is gone.
+    #[test]
+    fn a_finding_plugs_where_the_input_did() {
+        let (qemu, target) = (qemu(), target("virtio-blk"));
+        let vendor = Op::Read(Place::Config(0), Size::W);
+        let ops = [Op::Unplug, Op::Wait, vendor.clone(), Op::Plug, vendor];
+        let input = Input {
+            on: 0,
+            ops: ops.to_vec(),
+        };
+        let session = session(&target, "a plug", &input).expect("a session");
+        assert!(session.refusals().is_empty());
+        let again: Trace = session.to_string().parse().expect("it is read");
+        let outcome = Replay::default().run(&again, &qemu).expect("a machine");
+        let values: Vec<&Reply> = outcome
+            .replies
+            .iter()
+            .filter(|reply| matches!(reply, Reply::Value(_)))
+            .collect();
+        assert_eq!(values, [&Reply::Value(0xffff), &Reply::Value(0x1af4)]);
+    }
 
     #[test]
     fn a_finding_waits_where_the_input_did() {

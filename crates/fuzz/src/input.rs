@@ -25,6 +25,9 @@ pub(crate) const LONGEST: u32 = 0x10_0000;
 /// Operations, carried out one after the other on a machine that is as it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
+    /// On which machine: 0 for the target's own, then its [others](Target::others).
+    #[serde(default)]
+    pub on: usize,
     /// In order.
     pub ops: Vec<Op>,
 }
@@ -56,6 +59,10 @@ pub enum Op {
     Line(u16, bool),
     /// Resets the machine, as by its button. What is done before each input is done again.
     Reset,
+    /// Asks the device to go, and agrees for the guest, if its bus is one that devices are plugged into.
+    Unplug,
+    /// Plugs it in again. What is done before each input is done again.
+    Plug,
 }
 
 /// Where a register is.
@@ -150,6 +157,7 @@ impl Input {
     /// What is done to the target, in order, as far as its machine answers in time. An operation on something that the target lacks is
     /// left out.
     pub fn actions(&self, target: &Target) -> Vec<Action> {
+        let target = target.of(self);
         let mut actions = Vec::with_capacity(self.ops.len());
         for op in &self.ops {
             if actions.len() >= MOST_COMMANDS {
@@ -158,6 +166,14 @@ impl Input {
             match op {
                 Op::Reset => actions.push(Action::Reset),
                 Op::Wait => actions.push(Action::Settle),
+                Op::Unplug => {
+                    let id = target.plug.iter().map(|plug| plug.id.clone());
+                    actions.extend(id.map(Action::Unplug));
+                }
+                Op::Plug => {
+                    let device = target.plug.iter().map(|plug| plug.device.clone());
+                    actions.extend(device.map(Action::Plug));
+                }
                 _ => {}
             }
             let mut commands = Vec::new();
@@ -230,7 +246,14 @@ impl Op {
                 );
             }
             Self::Reset => commands.extend(target.prelude.iter().cloned()),
-            Self::Next | Self::Wait => {}
+            Self::Plug if target.plug.is_some() => {
+                commands.extend(target.prelude.iter().cloned());
+            }
+            Self::Unplug => {
+                let agree = target.plug.iter().flat_map(|plug| &plug.agree);
+                commands.extend(agree.cloned());
+            }
+            Self::Next | Self::Wait | Self::Plug => {}
         }
     }
 }

@@ -30,5 +30,5 @@ pub use dictionary::dictionary;
 pub use fuzz::{Feedback, Finding, FuzzError, Sessions, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
 pub use seeds::{seeds, sessions};
-pub use target::{Line, Region, Space, Target, TargetError};
+pub use target::{Line, Plug, Region, Space, Target, TargetError};
 pub use testjig_trace::Ending;

@@ -1,5 +1,6 @@
 //! [`Machines`]: a fresh machine for each input, forked where that is possible, and what became of it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) struct Machines<'a> {
     qemu: &'a Qemu,
     pub(crate) target: &'a Target,
     options: LaunchOptions,
-    template: Option<Template>,
+    /// By the machine, of those that were forked already: none if that one can't be.
+    templates: HashMap<usize, Option<Template>>,
     /// Why none is forked.
     pub(crate) unforkable: Option<String>,
     /// What an input may have a machine take without a second look, in bytes.
@@ -50,7 +52,7 @@ impl<'a> Machines<'a> {
             qemu,
             target,
             options,
-            template: None,
+            templates: HashMap::new(),
             unforkable: qemu.unforkable().map(ToOwned::to_owned),
             unremarkable: GROWTH / 256,
             grown: 0,
@@ -58,7 +60,7 @@ impl<'a> Machines<'a> {
         if machines.unforkable.is_none() {
             let template = qemu.template(&target.launch, &machines.options)?;
             match template.fork(false) {
-                Ok(_) => machines.template = Some(template),
+                Ok(_) => drop(machines.templates.insert(0, Some(template))),
                 Err(error) => machines.unforkable = Some(error.reason().to_owned()),
             }
         }
@@ -67,13 +69,21 @@ impl<'a> Machines<'a> {
 
     /// Tries an input on a machine of its own.
     pub(crate) fn run(&mut self, input: &Input) -> Result<(Ending, Vec<Reply>), LaunchError> {
-        let forked = self
-            .template
-            .as_ref()
-            .and_then(|template| template.fork(false).ok());
+        let target = self.target.of(input);
+        let mut forked = None;
+        if self.unforkable.is_none() {
+            let (qemu, options) = (self.qemu, &self.options);
+            let template = self
+                .templates
+                .entry(input.on)
+                .or_insert_with(|| qemu.template(&target.launch, options).ok());
+            forked = template
+                .as_ref()
+                .and_then(|template| template.fork(false).ok());
+        }
         let vm = match forked {
             Some(vm) => vm,
-            None => self.qemu.launch(&self.target.launch, &self.options)?,
+            None => self.qemu.launch(&target.launch, &self.options)?,
         };
         let (ending, replies, grown) = self.on(&vm, input);
         self.grown = grown;
@@ -92,6 +102,7 @@ impl<'a> Machines<'a> {
         let len = input.actions(self.target).len().max(1);
         let times = MOST_COMMANDS / len;
         (needed <= times as u64).then(|| Input {
+            on: input.on,
             ops: vec![&input.ops[..]; needed as usize].concat(),
         })
     }
@@ -124,8 +135,8 @@ impl<'a> Machines<'a> {
             _ => true,
         };
         let ended = is_gone && vm.has_ended(Duration::from_secs(1));
-        // A machine that answers and can't be reset has no monitor.
-        let lacks_monitor = matches!(broken, Broken::Reset)
+        // A machine that answers and can't be reset or added to has no monitor.
+        let lacks_monitor = matches!(broken, Broken::Monitor)
             && !ended
             && vm.session(|session| session.endianness()).is_ok();
         let report = vm.kill();
@@ -161,7 +172,7 @@ impl<'a> Machines<'a> {
             }
             Ok(answered)
         };
-        let mut commands = self.target.prelude.clone();
+        let mut commands = self.target.of(input).prelude.clone();
         let mut preceding = commands.len();
         for action in input.actions(self.target) {
             if let Action::Do(command, _) = action {
@@ -173,11 +184,17 @@ impl<'a> Machines<'a> {
             commands.clear();
             preceding = 0;
             // Calls on a machine unwind where others return an error.
-            if action == Action::Reset {
-                catch_unwind(AssertUnwindSafe(|| vm.reset())).map_err(|_| Broken::Reset)?;
-            } else {
-                catch_unwind(AssertUnwindSafe(|| vm.settle(REST))).map_err(|_| Broken::Rest)?;
-            }
+            let done = catch_unwind(AssertUnwindSafe(|| match &action {
+                Action::Reset => vm.reset(),
+                // A machine that declines goes on without.
+                Action::Plug(device) => drop(vm.hmp(&format!("device_add {device}"))),
+                Action::Unplug(id) => drop(vm.hmp(&format!("device_del {id}"))),
+                _ => drop(vm.settle(REST)),
+            }));
+            done.map_err(|_| match action {
+                Action::Settle => Broken::Rest,
+                _ => Broken::Monitor,
+            })?;
             replies.push(Reply::Done);
         }
         let own = commands.len();
@@ -193,8 +210,8 @@ impl<'a> Machines<'a> {
 enum Broken {
     /// The wire did.
     Wire(Error),
-    /// A reset did.
-    Reset,
+    /// A command to its monitor did.
+    Monitor,
     /// The machine did while it was left alone.
     Rest,
     /// The machine took so many bytes.
@@ -247,14 +264,17 @@ pub(crate) mod tests {
             .map(|(port, value)| write(port, value))
             .collect();
         ops.extend([write(0x1f7, 0x20), Op::Wait, read(0x1f7)]);
-        Input { ops }
+        Input { on: 0, ops }
     }
 
     /// What is answered, in order.
     fn answers(target: &Target, ops: &[Op]) -> Vec<u64> {
         let qemu = qemu();
         let mut machines = Machines::new(&qemu, target, None).expect("it starts");
-        let input = Input { ops: ops.to_vec() };
+        let input = Input {
+            on: 0,
+            ops: ops.to_vec(),
+        };
         let (ending, replies) = machines.run(&input).expect("a machine");
         assert!(matches!(ending, Ending::Fine), "{ending:?}");
         assert_eq!(replies.len(), input.actions(target).len());
@@ -292,6 +312,24 @@ pub(crate) mod tests {
         assert_eq!(answers(&target, &ops), [8, 0]);
         // One that is not there is left out.
         assert_eq!(answers(&target, &[Op::Line(1, true), read(0x20)]), [0]);
+    }
+
+    /// [PCI Local Bus 3.0, 6.1] A function that is not there reads as ones.
+    #[test]
+    fn a_device_goes_and_comes_again() {
+        // A function of the bridge stays.
+        assert_eq!(target("ide").plug, None);
+        let target = target("virtio-blk");
+        let vendor = Op::Read(Place::Config(0), Size::W);
+        let ops = [
+            vendor.clone(),
+            Op::Unplug,
+            Op::Wait,
+            vendor.clone(),
+            Op::Plug,
+            vendor,
+        ];
+        assert_eq!(answers(&target, &ops), [0x1af4, 0xffff, 0x1af4]);
     }
 
     /// [Virtio 1.2, 4.1.4.3] `device_status` and `num_queues`.

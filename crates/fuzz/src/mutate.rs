@@ -19,7 +19,10 @@ use crate::target::Target;
 const LONGEST_COMMAND: usize = 64;
 
 /// One mutation of so many tries many values at once.
-const SWEEPS: usize = 8;
+const SWEEPS: usize = 4;
+
+/// One input of so many is tried on any of the machines, and not on that of the one it was made from.
+const ELSEWHERE: usize = 32;
 
 /// Several changes at once: operations added, left out, repeated, moved, taken from other inputs, and their parts changed within what
 /// the target's regions and the widths allow.
@@ -57,6 +60,9 @@ impl<S: HasRand + HasCorpus<Input>> Mutator<Input, S> for Mutations<'_> {
             input.ops = draw.sweep(&input.ops);
             return Ok(MutationResult::Mutated);
         }
+        if draw.is_one_in(ELSEWHERE) {
+            input.on = draw.below(1 + self.target.others.len());
+        }
         // An input from a recording may be longer than one that was made up.
         let most = input.ops.len().max(MOST);
         for _ in 0..=draw.below(6) {
@@ -88,7 +94,14 @@ impl<R: Rand> Draw<'_, R> {
     /// The operations over and over, each time with another value written to one register behind them, which is read then: many inputs in
     /// one machine, as far as the operations bring the device to the same state each time.
     fn sweep(&mut self, ops: &[Op]) -> Vec<Op> {
-        let (place, size) = (self.place(), self.size());
+        let telling = self
+            .hints
+            .telling
+            .get(self.below(2 * self.hints.telling.len()));
+        let (place, size) = match telling {
+            Some(register) => *register,
+            None => (self.place(), self.size()),
+        };
         let first = self.rand.next();
         let mut swept = Vec::new();
         for nth in 0.. {
@@ -234,7 +247,7 @@ impl<R: Rand> Draw<'_, R> {
             },
             Op::Step(span) => *span = self.span(),
             Op::Next => *op = Op::Step(self.span()),
-            Op::Wait | Op::Reset => *op = self.op(),
+            Op::Wait | Op::Reset | Op::Plug | Op::Unplug => *op = self.op(),
         }
     }
 }

@@ -89,7 +89,10 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        Input { ops: self.ops }
+        Input {
+            on: 0,
+            ops: self.ops,
+        }
     }
 
     fn command(&mut self, command: &Command) {
@@ -360,6 +363,8 @@ pub(crate) mod tests {
     pub(crate) fn floppy() -> Target {
         Target {
             name: "floppy".to_owned(),
+            kind: "isa-fdc".to_owned(),
+            others: Vec::new(),
             launch: Launch::new(&machine::PC),
             types: Vec::new(),
             regions: vec![region(Space::Ports, 0x3f1, 5)],
@@ -367,6 +372,7 @@ pub(crate) mod tests {
             prelude: Vec::new(),
             scratch: 1 << 20,
             scratch_len: 64 << 20,
+            plug: None,
             lines: Vec::new(),
             has_clock: true,
         }

@@ -1,6 +1,6 @@
 //! [`Replies`]: what is learned from how registers are read.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use testjig_qtest::{Command, Reply};
 use testjig_trace::Action;
@@ -12,12 +12,15 @@ use crate::target::{Space, Target};
 const ADDRESS: u16 = 0xcf8;
 const DATA: std::ops::Range<u16> = 0xcfc..0xd00;
 /// How many values of a byte are news.
-const VALUES: usize = 16;
+const VALUES: usize = 8;
 /// How many registers of a kind are remembered.
 const REGISTERS: usize = 16;
 
-/// A byte of an access, counted from 0, was read as this.
-pub(crate) type Seen = (Access, usize, u8);
+/// A byte of what lies from an address on, counted from 0, was read as this.
+pub(crate) type Seen = (From, usize, u8);
+
+/// Where accesses begin, however wide they are.
+pub(crate) type From = (Where, u64);
 
 /// A read: where, and how many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +31,7 @@ pub(crate) struct Access {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Where {
+pub(crate) enum Where {
     Ports,
     Memory,
     Config,
@@ -50,7 +53,7 @@ pub(crate) struct Hints {
 #[derive(Default)]
 pub(crate) struct Replies {
     /// How often, by value.
-    known: HashMap<(Access, usize), HashMap<u8, u32>>,
+    known: HashMap<(From, usize), HashMap<u8, u32>>,
     /// Bytes that were read as several values, by whatever access.
     telling: HashSet<(Where, u64)>,
     pub(crate) hints: Hints,
@@ -68,14 +71,14 @@ impl Replies {
         let told = told(actions, replies, |access, value| {
             self.holds(target, access, value);
         });
-        for (access, nth, byte) in told {
-            let known = self.known.entry((access, nth)).or_default();
+        for ((from, nth, byte), access) in told {
+            let known = self.known.entry((from, nth)).or_default();
             if let Some(count) = known.get_mut(&byte) {
                 *count += 1;
             } else if known.len() < VALUES {
                 known.insert(byte, 1);
                 if known.len() > 1 {
-                    new.push((access, nth, byte));
+                    new.push((from, nth, byte));
                     self.tells(target, access, nth);
                 }
             }
@@ -84,8 +87,8 @@ impl Replies {
     }
 
     /// How many inputs read this.
-    pub(crate) fn count(&self, (access, nth, byte): &Seen) -> u32 {
-        let known = self.known.get(&(*access, *nth));
+    pub(crate) fn count(&self, (from, nth, byte): &Seen) -> u32 {
+        let known = self.known.get(&(*from, *nth));
         known
             .and_then(|known| known.get(byte))
             .copied()
@@ -143,14 +146,15 @@ pub(crate) fn told(
     actions: &[Action],
     replies: &[Reply],
     mut echoed: impl FnMut(Access, u64),
-) -> BTreeSet<Seen> {
+) -> BTreeMap<Seen, Access> {
     let mut config = 0;
     let mut written: HashMap<(Where, u64), u8> = HashMap::new();
-    let mut told = BTreeSet::new();
+    let mut told = BTreeMap::new();
     for (action, reply) in actions.iter().zip(replies) {
         let Action::Do(command, _) = action else {
-            // A reset.
-            written.clear();
+            if *action == Action::Reset {
+                written.clear();
+            }
             continue;
         };
         let Some((access, value)) = access(command, &mut config) else {
@@ -168,7 +172,8 @@ pub(crate) fn told(
             written.extend(bytes(value).map(|(nth, byte)| (place(nth), byte)));
         } else if let Reply::Value(value) = reply {
             let own = bytes(*value).filter(|(nth, byte)| written.get(&place(*nth)) != Some(byte));
-            let own: Vec<Seen> = own.map(|(nth, byte)| (access, nth, byte)).collect();
+            let from = (access.space, access.address);
+            let own: Vec<_> = own.map(|(nth, byte)| ((from, nth, byte), access)).collect();
             if own.is_empty() {
                 echoed(access, *value);
             }
@@ -264,8 +269,9 @@ mod tests {
         };
         learn(&[read(0x3f2)], &[value(0)]);
         let given = write(PortWidth::B, 0x3f2, 0x1c);
-        let answers = [Reply::Done, value(0x1c)];
-        assert_eq!(learn(&[given.clone(), read(0x3f2)], &answers), [0_u8; 0]);
+        let answers = [Reply::Done, Reply::Done, value(0x1c)];
+        let actions = [given.clone(), Action::Settle, read(0x3f2)];
+        assert_eq!(learn(&actions, &answers), [0_u8; 0]);
         let answers = [Reply::Done, Reply::Done, value(0x1c)];
         let actions = [given, Action::Reset, read(0x3f2)];
         assert_eq!(learn(&actions, &answers), [0x1c]);

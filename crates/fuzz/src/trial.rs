@@ -110,7 +110,10 @@ impl<'a> Trial<'a> {
     fn news(&mut self, input: &Input, replies: &[Reply]) -> (usize, Vec<Seen>) {
         let target = self.shared.target;
         let actions = input.actions(target);
-        let read = self.replies.borrow_mut().learn(target, &actions, replies);
+        let read = self
+            .replies
+            .borrow_mut()
+            .learn(target.of(input), &actions, replies);
         let Some((blocks, watched)) = self.blocks.as_ref().zip(self.shared.watched.as_ref()) else {
             return (read.len(), read);
         };
@@ -157,7 +160,7 @@ impl<'a> Trial<'a> {
             }
             let actions = candidate.actions(self.shared.target);
             let told = told(&actions, &replies, |_, _| {});
-            Ok(read.iter().all(|seen| told.contains(seen)))
+            Ok(read.iter().all(|seen| told.contains_key(seen)))
         })
     }
 }
@@ -213,6 +216,7 @@ impl HasObservers for Trial<'_> {
 /// Each of a device's registers is read, given an address, and read again: so it is known which of them hold what they are given.
 pub(crate) fn survey(target: &Target) -> impl Iterator<Item = Input> {
     places(target, 4).map(|place| Input {
+        on: 0,
         ops: vec![
             Op::Read(place, Size::L),
             Op::Write(place, Size::L, Value::Address(0)),

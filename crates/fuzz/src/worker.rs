@@ -185,6 +185,7 @@ fn by_chance<R: Rand>(rand: &mut R, shared: &Shared<'_>, hints: &Hints) -> Input
         hints,
     };
     Input {
+        on: 0,
         ops: (0..LENGTH).map(|_| draw.op()).collect(),
     }
 }

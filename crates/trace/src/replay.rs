@@ -255,6 +255,22 @@ impl Run<'_> {
                         return Some(broken);
                     }
                 }
+                Action::Plug(device) => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.monitor(&format!("device_add {device}")));
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
+                Action::Unplug(id) => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.monitor(&format!("device_del {id}")));
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
                 Action::Settle => {
                     let done = self
                         .batch(&mut batch, &mut places)
@@ -336,6 +352,13 @@ impl Run<'_> {
     fn reset(&mut self) -> Result<(), Broken> {
         // Calls on a machine unwind where others return an error.
         catch_unwind(AssertUnwindSafe(|| self.vm.reset())).map_err(|_| Broken::Call)?;
+        self.replies.push(Reply::Done);
+        Ok(())
+    }
+
+    /// What the monitor says is not looked at: the machine's later answers tell whether it matters.
+    fn monitor(&mut self, line: &str) -> Result<(), Broken> {
+        catch_unwind(AssertUnwindSafe(|| self.vm.hmp(line))).map_err(|_| Broken::Call)?;
         self.replies.push(Reply::Done);
         Ok(())
     }

@@ -71,6 +71,8 @@ fn target(plant: &str) -> Target {
     };
     Target {
         name: "planted".to_owned(),
+        kind: "planted".to_owned(),
+        others: Vec::new(),
         launch: Launch::new(&machine::PC),
         types: Vec::new(),
         regions,
@@ -78,6 +80,7 @@ fn target(plant: &str) -> Target {
         prelude: Vec::new(),
         scratch: 1 << 20,
         scratch_len: 1 << 20,
+        plug: None,
         lines: Vec::new(),
         has_clock: true,
     }

@@ -50,6 +50,10 @@ fn comment_of(line: &str) -> Option<(&str, &str)> {
     None
 }
 
+/// What takes a device.
+const PLUGGING: [(&str, fn(String) -> Action); 2] =
+    [("plug ", Action::Plug), ("unplug ", Action::Unplug)];
+
 fn action(line: &str, said: &str) -> Result<Action, Problem> {
     let here = |part: &str| column_of(line, part);
     if said.is_empty() {
@@ -60,6 +64,19 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
     }
     if said == "settle" {
         return Ok(Action::Settle);
+    }
+    for (word, action) in PLUGGING {
+        if let Some(device) = said.strip_prefix(word) {
+            let device = device.trim();
+            if device.is_empty() || device.contains(char::is_whitespace) {
+                return Err((
+                    here(said),
+                    "`plug` takes a device as `-device` does, `unplug` an id, without spaces"
+                        .into(),
+                ));
+            }
+            return Ok(action(device.to_owned()));
+        }
     }
     let (request, reply) = match split_reply(said) {
         Some((request, reply)) => (request.trim_end(), Some(reply.trim())),
