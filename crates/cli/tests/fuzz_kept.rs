@@ -42,7 +42,7 @@ fn a_full_disk_ends_it_with_a_message() {
     let Some(output) = on_a_disk_of(
         1100,
         directory.path(),
-        "\"$2\" fuzz --selftest --plant memory-growth-chain --time 60s --dir \"$1/fuzz\"",
+        "\"$2\" fuzz --selftest --plant wrong-bit --time 60s --dir \"$1/fuzz\"",
     ) else {
         return;
     };
