@@ -55,12 +55,12 @@ impl Program {
                 continue;
             }
             let file = file_of(&files, seed);
-            let named = file
+            let called = file
                 .clone()
                 .flat_map(|function| &self.functions[function].references)
                 .filter_map(|address| self.beginning_at(*address))
                 .filter(|function| self.is_named_so(*function, names));
-            more.extend(named);
+            more.extend(called);
             functions.extend(file);
         }
         let mut functions: Vec<usize> = functions.into_iter().collect();

@@ -39,8 +39,14 @@ impl Used {
                     used.offsets.push(*offset);
                 }
                 Op::Store(offset, ..) | Op::Fill(offset, _) => used.offsets.push(*offset),
-                Op::Set(..) | Op::Step(_) | Op::Next | Op::Wait | Op::Line(..) | Op::Reset => {}
-                Op::Plug | Op::Unplug => {}
+                Op::Set(..)
+                | Op::Step(_)
+                | Op::Next
+                | Op::Wait
+                | Op::Line(..)
+                | Op::Reset
+                | Op::Plug
+                | Op::Unplug => {}
             }
         }
         used

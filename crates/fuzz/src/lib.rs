@@ -24,6 +24,7 @@ mod replies;
 mod seeds;
 mod target;
 mod trial;
+mod virtio;
 mod worker;
 
 pub use dictionary::dictionary;

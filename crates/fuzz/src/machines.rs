@@ -268,7 +268,7 @@ pub(crate) mod tests {
     }
 
     /// What is answered, in order.
-    fn answers(target: &Target, ops: &[Op]) -> Vec<u64> {
+    pub(crate) fn answers(target: &Target, ops: &[Op]) -> Vec<u64> {
         let qemu = qemu();
         let mut machines = Machines::new(&qemu, target, None).expect("it starts");
         let input = Input {

@@ -31,6 +31,7 @@ use crate::input::Input;
 use crate::mutate::Mutations;
 use crate::replies::Hints;
 use crate::trial::{Last, Trial, survey};
+use crate::virtio;
 
 /// How often inputs of other workers are looked for.
 const EXCHANGE: Duration = Duration::from_secs(5);
@@ -114,7 +115,7 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
     let earlier = seeds.iter().filter_map(|seed| Input::from_file(seed).ok());
     let mut chance = StdRand::with_seed(!shared.settings.seed.wrapping_add(number as u64));
     let drawn = (0..BEGINNINGS).map(|_| by_chance(&mut chance, shared, &replies.borrow().hints));
-    let surveyed = survey(shared.target);
+    let surveyed = survey(shared.target).chain(virtio::beginnings(shared.target));
     for input in beginnings.chain(earlier).chain(surveyed).chain(drawn) {
         if shared.stop.load(Ordering::Relaxed) {
             return Ok(());

@@ -50,10 +50,6 @@ fn comment_of(line: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// What takes a device.
-const PLUGGING: [(&str, fn(String) -> Action); 2] =
-    [("plug ", Action::Plug), ("unplug ", Action::Unplug)];
-
 fn action(line: &str, said: &str) -> Result<Action, Problem> {
     let here = |part: &str| column_of(line, part);
     if said.is_empty() {
@@ -65,8 +61,9 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
     if said == "settle" {
         return Ok(Action::Settle);
     }
-    for (word, action) in PLUGGING {
-        if let Some(device) = said.strip_prefix(word) {
+    for word in ["plug", "unplug"] {
+        let rest = said.strip_prefix(word);
+        if let Some(device) = rest.filter(|rest| rest.starts_with(char::is_whitespace)) {
             let device = device.trim();
             if device.is_empty() || device.contains(char::is_whitespace) {
                 return Err((
@@ -75,7 +72,11 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
                         .into(),
                 ));
             }
-            return Ok(action(device.to_owned()));
+            let device = device.to_owned();
+            return Ok(match word {
+                "plug" => Action::Plug(device),
+                _ => Action::Unplug(device),
+            });
         }
     }
     let (request, reply) = match split_reply(said) {
