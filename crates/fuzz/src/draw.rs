@@ -150,7 +150,7 @@ impl<R: Rand> Draw<'_, R> {
         let step = 4 * self.below(8) as u32;
         match place {
             Place::Region(index, offset) if self.is_one_in(2) => {
-                Place::Region(index, offset + step)
+                Place::Region(index, offset.wrapping_add(step))
             }
             _ => self.place(),
         }

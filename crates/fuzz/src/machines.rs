@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use testjig_qtest::{Command, Error, ErrorKind, Reply};
-use testjig_trace::{Action, Ending};
+use testjig_trace::{Action, Ending, plug};
 use testjig_vm::{Blocks, ExitStatus, LaunchError, LaunchOptions, Qemu, Template, Vm};
 
 use crate::input::{Input, MOST_COMMANDS};
@@ -16,6 +16,8 @@ use crate::target::Target;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it is waited for a machine to rest.
 const REST: Duration = Duration::from_millis(100);
+/// How long QEMU may take to let go of a device that went.
+const RELEASED: Duration = Duration::from_millis(200);
 /// No device has reason to take more memory than that, in bytes, for one input.
 const GROWTH: u64 = 1 << 30;
 
@@ -174,6 +176,7 @@ impl<'a> Machines<'a> {
         };
         let mut commands = self.target.of(input).prelude.clone();
         let mut preceding = commands.len();
+        let mut has_unplugged = false;
         for action in input.actions(self.target) {
             if let Action::Do(command, _) = action {
                 commands.push(command);
@@ -187,10 +190,18 @@ impl<'a> Machines<'a> {
             let done = catch_unwind(AssertUnwindSafe(|| match &action {
                 Action::Reset => vm.reset(),
                 // A machine that declines goes on without.
-                Action::Plug(device) => drop(vm.hmp(&format!("device_add {device}"))),
+                Action::Plug(device) => {
+                    let within = if has_unplugged {
+                        RELEASED
+                    } else {
+                        Duration::ZERO
+                    };
+                    plug(vm, device, within);
+                }
                 Action::Unplug(id) => drop(vm.hmp(&format!("device_del {id}"))),
                 _ => drop(vm.settle(REST)),
             }));
+            has_unplugged |= matches!(action, Action::Unplug(_));
             done.map_err(|_| match action {
                 Action::Settle => Broken::Rest,
                 _ => Broken::Monitor,

@@ -263,6 +263,31 @@ mod tests {
     use crate::recording::tests::floppy;
     use crate::replies::Hints;
 
+    /// Distances go round at both ends.
+    #[test]
+    fn whatever_is_drawn_is_an_input() {
+        let target = floppy();
+        let mut rand = StdRand::with_seed(1);
+        let hints = Hints {
+            holding: vec![Place::Region(0, u32::MAX)],
+            telling: vec![(Place::Region(0, 3), Size::B)],
+        };
+        let mut ops = Vec::new();
+        for _ in 0..20_000 {
+            let mut draw = Draw {
+                rand: &mut rand,
+                target: &target,
+                dictionary: &[b"word".to_vec()],
+                used: Used::of(&ops),
+                hints: &hints,
+            };
+            draw.change(&mut ops, &[Op::Reset, Op::Wait]);
+            ops.truncate(40);
+        }
+        let input = Input { on: 0, ops };
+        assert!(!input.actions(&target).is_empty());
+    }
+
     #[test]
     fn many_bytes_are_tried_behind_the_same_operations() {
         let op = Op::Write(Place::Region(0, 1), Size::B, Value::Number(0x1c));
