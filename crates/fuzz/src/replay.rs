@@ -25,7 +25,7 @@ pub(crate) fn replay(shared: &Shared<'_>, files: &[PathBuf]) -> Result<(), FuzzE
             lock(&shared.reached).extend(
                 order
                     .into_iter()
-                    .filter(|index| watched.its.contains(index)),
+                    .filter_map(|place| watched.its.get(place).copied()),
             );
         }
     };

@@ -121,7 +121,7 @@ impl<'a> Trial<'a> {
         self.seen = blocks.reached();
         let new: Vec<usize> = order
             .into_iter()
-            .filter(|index| watched.its.contains(index))
+            .filter_map(|place| watched.its.get(place).copied())
             .collect();
         if !new.is_empty() {
             lock(&self.shared.reached).extend(&new);
