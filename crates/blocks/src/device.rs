@@ -1,5 +1,6 @@
 //! [`Device`]: the functions of a device, found from QEMU's own description of its type.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::Program;
@@ -22,6 +23,12 @@ mod type_info {
 
 /// No table of functions that a device points to (`MemoryRegionOps`, `VMStateDescription`) is longer, in bytes.
 const TABLE: u64 = 144;
+/// Words in the names of types that tell of no device: of buses, and of QEMU's parts behind devices.
+const COMMON: [&str; 16] = [
+    "accel", "base", "blk", "bus", "char", "common", "device", "isa", "net", "pci", "pcie", "scsi",
+    "system", "sysbus", "usb", "virtio",
+];
+
 /// No source file of a device has more code, in bytes.
 const LARGEST: u64 = 100_000;
 
@@ -32,27 +39,34 @@ impl Program {
     /// A linker keeps the functions of a source file together, and what is not exported is referred to within its file only: where
     /// one function refers to another that has no exported name, all between them is of that file. So a file is found from the
     /// functions that the type's description names. At its ends it may lack functions that nothing of the file refers to.
+    ///
+    /// A device of several files is told by names: where one of its functions calls an exported one whose name begins with a word of
+    /// the types' names (`ich9-ahci`: `ahci_realize`), the file of that is the device's, too. Words of buses are none.
     pub fn device(&self, names: &[&str]) -> Option<Device> {
         let seeds: Vec<usize> = names
             .iter()
             .flat_map(|name| self.type_functions(name))
             .collect();
         let files = self.files();
-        let mut functions: Vec<usize> = seeds
-            .iter()
-            .flat_map(|seed| {
-                let after = files.partition_point(|file| file.start <= *seed);
-                let file = after.checked_sub(1).and_then(|index| files.get(index));
-                file.filter(|file| file.contains(seed))
-                    .cloned()
-                    .unwrap_or(*seed..*seed + 1)
-            })
-            .collect();
+        let mut functions = BTreeSet::new();
+        let mut more = seeds;
+        while let Some(seed) = more.pop() {
+            if functions.contains(&seed) {
+                continue;
+            }
+            let file = file_of(&files, seed);
+            let called = file
+                .clone()
+                .flat_map(|function| &self.functions[function].references)
+                .filter_map(|address| self.beginning_at(*address))
+                .filter(|function| self.is_named_so(*function, names));
+            more.extend(called);
+            functions.extend(file);
+        }
+        let mut functions: Vec<usize> = functions.into_iter().collect();
         if functions.is_empty() {
             return None;
         }
-        functions.sort_unstable();
-        functions.dedup();
         // The unlikely parts of functions, which are kept elsewhere.
         let cold: Vec<usize> = functions
             .iter()
@@ -64,6 +78,19 @@ impl Program {
         functions.sort_unstable();
         functions.dedup();
         Some(Device { functions })
+    }
+
+    /// Whether a function is exported under a name that begins with a word of the names.
+    fn is_named_so(&self, function: usize, names: &[&str]) -> bool {
+        let Some(name) = &self.functions[function].name else {
+            return false;
+        };
+        names
+            .iter()
+            .flat_map(|names| names.split(['-', '_']))
+            .map(str::to_ascii_lowercase)
+            .filter(|word| word.len() > 2 && !COMMON.contains(&&**word))
+            .any(|word| name.starts_with(&word))
     }
 
     fn is_ordinary(&self, function: usize) -> bool {
@@ -170,4 +197,13 @@ impl Program {
             bytes.starts_with(text.as_bytes()) && bytes.get(text.len()) == Some(&0)
         })
     }
+}
+
+/// The run that a function is of.
+fn file_of(files: &[Range<usize>], function: usize) -> Range<usize> {
+    let after = files.partition_point(|file| file.start <= function);
+    let file = after.checked_sub(1).and_then(|index| files.get(index));
+    file.filter(|file| file.contains(&function))
+        .cloned()
+        .unwrap_or(function..function + 1)
 }

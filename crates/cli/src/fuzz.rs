@@ -108,7 +108,7 @@ impl Arguments {
         if self.selftest {
             let plant = self.plant.as_deref().unwrap_or("assertion");
             let time = self.time.unwrap_or(Duration::from_secs(60));
-            return selftest::run(plant, time, self.dir.as_deref());
+            return selftest::run(plant, time, self.seed, self.dir.as_deref());
         }
         let machine = match machine_of(&self.machine) {
             Ok(machine) => machine,
@@ -142,10 +142,10 @@ impl Arguments {
             Ok(target) => target,
             Err(error) => return fail(error),
         };
-        self.fuzz(&qemu, &target)
+        self.fuzz(&qemu, target)
     }
 
-    fn fuzz(&self, qemu: &Qemu, target: &Target) -> ExitCode {
+    fn fuzz(&self, qemu: &Qemu, mut target: Target) -> ExitCode {
         // Faults unwind; the fuzzer says what became of its machines.
         std::panic::set_hook(Box::new(|_| {}));
         for region in &target.regions {
@@ -169,7 +169,7 @@ impl Arguments {
             .dir
             .clone()
             .unwrap_or_else(|| PathBuf::from("fuzz").join(&target.name));
-        let (beginnings, sessions) = match self.recordings(target) {
+        let (beginnings, sessions) = match self.recordings(qemu, &mut target) {
             Ok(recordings) => recordings,
             Err(error) => return fail(error),
         };
@@ -202,7 +202,7 @@ impl Arguments {
             }
         }
         let mut line = Line::default();
-        let result = fuzz(qemu, target, known, &settings, &stop, |status| {
+        let result = fuzz(qemu, &target, known, &settings, &stop, |status| {
             line.show(status);
         });
         Line::end();
@@ -257,13 +257,20 @@ impl Arguments {
     }
 
     /// What recordings are for: to begin with, or to be carried out as they are.
-    fn recordings(&self, target: &Target) -> Result<(Vec<Input>, Vec<Trace>), String> {
+    fn recordings(
+        &self,
+        qemu: &Qemu,
+        target: &mut Target,
+    ) -> Result<(Vec<Input>, Vec<Trace>), String> {
         let (mut beginnings, mut sessions) = (Vec::new(), Vec::new());
         for seeds in &self.seeds {
             let result = if self.replay_corpus {
                 testjig_fuzz::sessions(seeds).map(|more| sessions.extend(more))
             } else {
-                testjig_fuzz::seeds(seeds, target).map(|more| beginnings.extend(more))
+                testjig_fuzz::sessions(seeds)
+                    .map(|sessions| target.learn_machines(qemu, &sessions))
+                    .and_then(|()| testjig_fuzz::seeds(seeds, target))
+                    .map(|more| beginnings.extend(more))
             };
             result.map_err(|error| {
                 format!("failed to read recordings in {}: {error}", seeds.display())
@@ -271,7 +278,10 @@ impl Arguments {
         }
         if !self.seeds.is_empty() {
             let count = beginnings.len() + sessions.len();
-            eprintln!("{count} recordings to begin with");
+            eprintln!(
+                "{count} recordings to begin with, on {} machines",
+                1 + target.others.len()
+            );
         }
         Ok((beginnings, sessions))
     }

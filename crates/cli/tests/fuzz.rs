@@ -43,6 +43,16 @@ fn planted_bugs_of_each_kind_are_found_behind_one_write() {
     }
 }
 
+/// Three bytes in the right order, of which the device tells how many were right; two descriptors in memory, the second of them long
+/// and for the device to write, at an address that one register holds, and a write to another.
+#[test]
+fn planted_bugs_are_found_behind_a_sequence_and_behind_a_chain_of_descriptors() {
+    for plant in ["crash-sequence", "assertion-chain"] {
+        let output = jig(&["--selftest", "--plant", plant, "--time", "10m"]);
+        assert_eq!(output.status.code(), Some(0), "{plant}: {}", text(&output));
+    }
+}
+
 #[test]
 fn a_plant_that_is_none_is_told() {
     let output = jig(&["--selftest", "--plant", "crash-somewhere"]);

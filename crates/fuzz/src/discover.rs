@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use testjig_qmp::commands::QomGet;
 use testjig_qtest::{Command, PortWidth, Reply};
-use testjig_vm::Vm;
+use testjig_trace::Header;
+use testjig_vm::{Launch, Vm};
 
-use crate::target::{Line, Region, Space};
+use crate::target::{Line, Plug, Region, Space};
 
 /// What the added device is called.
 pub(crate) const ID: &str = "dut";
@@ -224,6 +225,35 @@ pub(crate) fn regions(text: &str, path: &str) -> Vec<Region> {
     }
     regions.dedup();
     regions
+}
+
+/// How a device that was added is plugged in and out: `None` where its bus does not let it go, which is tried.
+pub(crate) fn plug(vm: &Vm, path: &str, launch: &Launch, function: Option<u8>) -> Option<Plug> {
+    /// [QEMU, docs/specs/acpi_pci_hotplug] Which bus it is about, and the slots whose devices go.
+    const SELECT: u16 = 0xae10;
+    const EJECT: u16 = 0xae08;
+    let id = path.strip_prefix("/machine/peripheral/")?.to_owned();
+    let header = Header::of_launch(launch, "").ok()?;
+    let named = format!("id={id}");
+    let device = header
+        .values("-device")
+        .find(|device| device.split(',').any(|part| part == named))?
+        .to_owned();
+    if vm.qemu().is_embedded() || !vm.hmp(&format!("device_del {id}")).trim().is_empty() {
+        return None;
+    }
+    let agree = match function {
+        Some(function) if launch.machine().name == "pc" => {
+            let out = |port, value| Command::Out {
+                width: PortWidth::L,
+                port,
+                value,
+            };
+            vec![out(SELECT, 0), out(EJECT, 1 << (function >> 3))]
+        }
+        _ => Vec::new(),
+    };
+    Some(Plug { id, device, agree })
 }
 
 /// The input lines of a device and its parts: what its objects of the type `irq` are called. None if the machine does not take them,

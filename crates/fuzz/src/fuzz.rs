@@ -130,7 +130,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) qemu: &'a Qemu,
     pub(crate) target: &'a Target,
     pub(crate) settings: &'a Settings,
-    /// Places, and which of them are the device's; without it, replies are learned from.
+    /// The places of the device's blocks; without them, replies are learned from.
     pub(crate) watched: Option<Watched>,
     pub(crate) executions: AtomicU64,
     pub(crate) corpus: AtomicU64,
@@ -150,7 +150,8 @@ pub(crate) struct Notes {
 
 pub(crate) struct Watched {
     pub(crate) places: Vec<(u64, u8)>,
-    pub(crate) its: BTreeSet<usize>,
+    /// Which blocks of the program these are.
+    pub(crate) its: Vec<usize>,
 }
 
 impl Shared<'_> {
@@ -289,18 +290,20 @@ pub fn fuzz(
     Ok(shared.status(begin))
 }
 
+/// Only what is the device's: places elsewhere would have every fork copy the pages that they are in.
 fn watched(program: &Program, device: &Device) -> Watched {
+    let its: Vec<usize> = device
+        .functions
+        .iter()
+        .flat_map(|index| program.functions()[*index].blocks.clone())
+        .collect();
     Watched {
-        places: program
-            .blocks()
+        places: its
             .iter()
+            .map(|index| &program.blocks()[*index])
             .map(|block| (block.address, block.byte))
             .collect(),
-        its: device
-            .functions
-            .iter()
-            .flat_map(|index| program.functions()[*index].blocks.clone())
-            .collect(),
+        its,
     }
 }
 

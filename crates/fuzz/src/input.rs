@@ -25,6 +25,9 @@ pub(crate) const LONGEST: u32 = 0x10_0000;
 /// Operations, carried out one after the other on a machine that is as it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
+    /// On which machine: 0 for the target's own, then its [others](Target::others).
+    #[serde(default)]
+    pub on: usize,
     /// In order.
     pub ops: Vec<Op>,
 }
@@ -50,12 +53,16 @@ pub enum Op {
     Step(u64),
     /// Moves the virtual clock to the next timer.
     Next,
-    /// Waits for what the machine does in its own time: a round trip, and a millisecond.
+    /// Waits until the machine has done what it does in its own time, a tenth of a second at most.
     Wait,
     /// Drives an input line of the target: its index, and the level.
     Line(u16, bool),
     /// Resets the machine, as by its button. What is done before each input is done again.
     Reset,
+    /// Asks the device to go, and agrees for the guest, if its bus is one that devices are plugged into.
+    Unplug,
+    /// Plugs it in again. What is done before each input is done again.
+    Plug,
 }
 
 /// Where a register is.
@@ -150,13 +157,24 @@ impl Input {
     /// What is done to the target, in order, as far as its machine answers in time. An operation on something that the target lacks is
     /// left out.
     pub fn actions(&self, target: &Target) -> Vec<Action> {
+        let target = target.of(self);
         let mut actions = Vec::with_capacity(self.ops.len());
         for op in &self.ops {
             if actions.len() >= MOST_COMMANDS {
                 break;
             }
-            if *op == Op::Reset {
-                actions.push(Action::Reset);
+            match op {
+                Op::Reset => actions.push(Action::Reset),
+                Op::Wait => actions.push(Action::Settle),
+                Op::Unplug => {
+                    let id = target.plug.iter().map(|plug| plug.id.clone());
+                    actions.extend(id.map(Action::Unplug));
+                }
+                Op::Plug => {
+                    let device = target.plug.iter().map(|plug| plug.device.clone());
+                    actions.extend(device.map(Action::Plug));
+                }
+                _ => {}
             }
             let mut commands = Vec::new();
             op.add(target, &mut commands);
@@ -219,7 +237,6 @@ impl Op {
                 }
             }
             Self::Next if target.has_clock => commands.push(Command::ClockStep(None)),
-            Self::Wait => commands.push(Command::Endianness),
             Self::Line(index, level) => {
                 commands.extend(
                     target
@@ -229,7 +246,14 @@ impl Op {
                 );
             }
             Self::Reset => commands.extend(target.prelude.iter().cloned()),
-            Self::Next => {}
+            Self::Plug if target.plug.is_some() => {
+                commands.extend(target.prelude.iter().cloned());
+            }
+            Self::Unplug => {
+                let agree = target.plug.iter().flat_map(|plug| &plug.agree);
+                commands.extend(agree.cloned());
+            }
+            Self::Next | Self::Wait | Self::Plug => {}
         }
     }
 }

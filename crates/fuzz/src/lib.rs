@@ -8,8 +8,10 @@
 //!
 //! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
 
+mod choice;
 mod dictionary;
 mod discover;
+mod draw;
 mod findings;
 mod fuzz;
 mod input;
@@ -18,13 +20,16 @@ mod minimise;
 mod mutate;
 mod recording;
 mod replay;
+mod replies;
 mod seeds;
 mod target;
+mod trial;
+mod virtio;
 mod worker;
 
 pub use dictionary::dictionary;
 pub use fuzz::{Feedback, Finding, FuzzError, Sessions, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
 pub use seeds::{seeds, sessions};
-pub use target::{Line, Region, Space, Target, TargetError};
+pub use target::{Line, Plug, Region, Space, Target, TargetError};
 pub use testjig_trace::Ending;

@@ -1,12 +1,12 @@
 //! [`Machines`]: a fresh machine for each input, forked where that is possible, and what became of it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 use std::time::Duration;
 
 use testjig_qtest::{Command, Error, ErrorKind, Reply};
-use testjig_trace::{Action, Ending};
+use testjig_trace::{Action, Ending, plug};
 use testjig_vm::{Blocks, ExitStatus, LaunchError, LaunchOptions, Qemu, Template, Vm};
 
 use crate::input::{Input, MOST_COMMANDS};
@@ -14,6 +14,10 @@ use crate::target::Target;
 
 /// An input that takes longer has hung the machine.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it is waited for a machine to rest.
+const REST: Duration = Duration::from_millis(100);
+/// How long QEMU may take to let go of a device that went.
+const RELEASED: Duration = Duration::from_millis(200);
 /// No device has reason to take more memory than that, in bytes, for one input.
 const GROWTH: u64 = 1 << 30;
 
@@ -25,7 +29,8 @@ pub(crate) struct Machines<'a> {
     qemu: &'a Qemu,
     pub(crate) target: &'a Target,
     options: LaunchOptions,
-    template: Option<Template>,
+    /// By the machine, of those that were forked already: none if that one can't be.
+    templates: HashMap<usize, Option<Template>>,
     /// Why none is forked.
     pub(crate) unforkable: Option<String>,
     /// What an input may have a machine take without a second look, in bytes.
@@ -49,7 +54,7 @@ impl<'a> Machines<'a> {
             qemu,
             target,
             options,
-            template: None,
+            templates: HashMap::new(),
             unforkable: qemu.unforkable().map(ToOwned::to_owned),
             unremarkable: GROWTH / 256,
             grown: 0,
@@ -57,7 +62,7 @@ impl<'a> Machines<'a> {
         if machines.unforkable.is_none() {
             let template = qemu.template(&target.launch, &machines.options)?;
             match template.fork(false) {
-                Ok(_) => machines.template = Some(template),
+                Ok(_) => drop(machines.templates.insert(0, Some(template))),
                 Err(error) => machines.unforkable = Some(error.reason().to_owned()),
             }
         }
@@ -66,13 +71,21 @@ impl<'a> Machines<'a> {
 
     /// Tries an input on a machine of its own.
     pub(crate) fn run(&mut self, input: &Input) -> Result<(Ending, Vec<Reply>), LaunchError> {
-        let forked = self
-            .template
-            .as_ref()
-            .and_then(|template| template.fork(false).ok());
+        let target = self.target.of(input);
+        let mut forked = None;
+        if self.unforkable.is_none() {
+            let (qemu, options) = (self.qemu, &self.options);
+            let template = self
+                .templates
+                .entry(input.on)
+                .or_insert_with(|| qemu.template(&target.launch, options).ok());
+            forked = template
+                .as_ref()
+                .and_then(|template| template.fork(false).ok());
+        }
         let vm = match forked {
             Some(vm) => vm,
-            None => self.qemu.launch(&self.target.launch, &self.options)?,
+            None => self.qemu.launch(&target.launch, &self.options)?,
         };
         let (ending, replies, grown) = self.on(&vm, input);
         self.grown = grown;
@@ -91,17 +104,9 @@ impl<'a> Machines<'a> {
         let len = input.actions(self.target).len().max(1);
         let times = MOST_COMMANDS / len;
         (needed <= times as u64).then(|| Input {
+            on: input.on,
             ops: vec![&input.ops[..]; needed as usize].concat(),
         })
-    }
-
-    /// Tries an input on a machine that was started for it.
-    pub(crate) fn run_fresh(&self, input: &Input) -> Result<Ending, LaunchError> {
-        let vm = self.qemu.launch(
-            &self.target.launch,
-            &LaunchOptions::default().frames(!self.qemu.is_embedded()),
-        )?;
-        Ok(self.on(&vm, input).0)
     }
 
     /// What became of an input, what was answered, and how much memory the machine took.
@@ -132,8 +137,8 @@ impl<'a> Machines<'a> {
             _ => true,
         };
         let ended = is_gone && vm.has_ended(Duration::from_secs(1));
-        // A machine that answers and can't be reset has no monitor.
-        let lacks_monitor = matches!(broken, Broken::Reset)
+        // A machine that answers and can't be reset or added to has no monitor.
+        let lacks_monitor = matches!(broken, Broken::Monitor)
             && !ended
             && vm.session(|session| session.endianness()).is_ok();
         let report = vm.kill();
@@ -169,28 +174,39 @@ impl<'a> Machines<'a> {
             }
             Ok(answered)
         };
-        let mut commands = self.target.prelude.clone();
+        let mut commands = self.target.of(input).prelude.clone();
         let mut preceding = commands.len();
+        let mut has_unplugged = false;
         for action in input.actions(self.target) {
-            match action {
-                // Operations that travel together are done together: no request ends in between.
-                Action::Do(Command::Endianness, _) => {
-                    commands.push(Command::Endianness);
-                    replies.extend(run(&commands)?.into_iter().skip(preceding));
-                    commands.clear();
-                    preceding = 0;
-                    thread::sleep(Duration::from_millis(1));
-                }
-                Action::Do(command, _) => commands.push(command),
-                Action::Reset => {
-                    replies.extend(run(&commands)?.into_iter().skip(preceding));
-                    commands.clear();
-                    preceding = 0;
-                    catch_unwind(AssertUnwindSafe(|| vm.reset())).map_err(|_| Broken::Reset)?;
-                    replies.push(Reply::Done);
-                }
-                _ => {}
+            if let Action::Do(command, _) = action {
+                commands.push(command);
+                continue;
             }
+            // Operations that travel together are done together: no request ends in between.
+            replies.extend(run(&commands)?.into_iter().skip(preceding));
+            commands.clear();
+            preceding = 0;
+            // Calls on a machine unwind where others return an error.
+            let done = catch_unwind(AssertUnwindSafe(|| match &action {
+                Action::Reset => vm.reset(),
+                // A machine that declines goes on without.
+                Action::Plug(device) => {
+                    let within = if has_unplugged {
+                        RELEASED
+                    } else {
+                        Duration::ZERO
+                    };
+                    plug(vm, device, within);
+                }
+                Action::Unplug(id) => drop(vm.hmp(&format!("device_del {id}"))),
+                _ => drop(vm.settle(REST)),
+            }));
+            has_unplugged |= matches!(action, Action::Unplug(_));
+            done.map_err(|_| match action {
+                Action::Settle => Broken::Rest,
+                _ => Broken::Monitor,
+            })?;
+            replies.push(Reply::Done);
         }
         let own = commands.len();
         // What the last operation left for the main loop to do is done before the second of these is answered.
@@ -205,8 +221,10 @@ impl<'a> Machines<'a> {
 enum Broken {
     /// The wire did.
     Wire(Error),
-    /// A reset did.
-    Reset,
+    /// A command to its monitor did.
+    Monitor,
+    /// The machine did while it was left alone.
+    Rest,
     /// The machine took so many bytes.
     Grown(u64),
 }
@@ -217,4 +235,133 @@ fn resident(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     let pages = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     pages.unwrap_or(0_u64) * PAGE
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use testjig_vm::{Arch, Cache, machine};
+
+    use super::*;
+    use crate::input::{Op, Place, Size, Value};
+
+    pub(crate) fn qemu() -> Qemu {
+        Qemu::find(Arch::X86_64).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn target(name: &str) -> Target {
+        let cache = Cache::open().expect("a cache");
+        Target::find(&mut qemu(), name, &machine::PC, &cache).expect("the device is there")
+    }
+
+    fn write(port: u16, value: u64) -> Op {
+        Op::Write(Place::Port(port), Size::B, Value::Number(value))
+    }
+
+    fn read(port: u16) -> Op {
+        Op::Read(Place::Port(port), Size::B)
+    }
+
+    /// [ATA-7, READ SECTOR(S)] One from the beginning, and the status behind it: 0x58 is that data is there.
+    pub(crate) fn read_sector() -> Input {
+        let registers = [
+            (0x1f6, 0xe0),
+            (0x1f2, 1),
+            (0x1f3, 0),
+            (0x1f4, 0),
+            (0x1f5, 0),
+        ];
+        let mut ops: Vec<Op> = registers
+            .into_iter()
+            .map(|(port, value)| write(port, value))
+            .collect();
+        ops.extend([write(0x1f7, 0x20), Op::Wait, read(0x1f7)]);
+        Input { on: 0, ops }
+    }
+
+    /// What is answered, in order.
+    pub(crate) fn answers(target: &Target, ops: &[Op]) -> Vec<u64> {
+        let qemu = qemu();
+        let mut machines = Machines::new(&qemu, target, None).expect("it starts");
+        let input = Input {
+            on: 0,
+            ops: ops.to_vec(),
+        };
+        let (ending, replies) = machines.run(&input).expect("a machine");
+        assert!(matches!(ending, Ending::Fine), "{ending:?}");
+        assert_eq!(replies.len(), input.actions(target).len());
+        let values = replies.iter().filter_map(|reply| match reply {
+            Reply::Value(value) => Some(*value),
+            _ => None,
+        });
+        values.collect()
+    }
+
+    #[test]
+    fn a_request_is_over_after_a_wait() {
+        let target = target("ide");
+        for _ in 0..10 {
+            assert_eq!(answers(&target, &read_sector().ops), [0x58]);
+        }
+    }
+
+    /// [8259A, Interrupt Request Register] Line 3 is bit 3 of what the command port is read as.
+    #[test]
+    fn a_line_is_raised_and_lowered() {
+        let mut target = target("pic");
+        target.lines.retain(|line| line.number == 3);
+        let line = |level| Op::Line(0, level);
+        let ops = [read(0x20), line(true), read(0x20)];
+        assert_eq!(answers(&target, &ops), [0, 8]);
+        // [8259A, OCW2, ICW1] Level triggered, a line that is low requests nothing.
+        let ops = [
+            write(0x4d0, 8),
+            line(true),
+            read(0x20),
+            line(false),
+            read(0x20),
+        ];
+        assert_eq!(answers(&target, &ops), [8, 0]);
+        // One that is not there is left out.
+        assert_eq!(answers(&target, &[Op::Line(1, true), read(0x20)]), [0]);
+    }
+
+    /// [PCI Local Bus 3.0, 6.1] A function that is not there reads as ones.
+    #[test]
+    fn a_device_goes_and_comes_again() {
+        // A function of the bridge stays.
+        assert_eq!(target("ide").plug, None);
+        let target = target("virtio-blk");
+        let vendor = Op::Read(Place::Config(0), Size::W);
+        let ops = [
+            vendor.clone(),
+            Op::Unplug,
+            Op::Wait,
+            vendor.clone(),
+            Op::Plug,
+            vendor,
+        ];
+        assert_eq!(answers(&target, &ops), [0x1af4, 0xffff, 0x1af4]);
+    }
+
+    /// [Virtio 1.2, 4.1.4.3] `device_status` and `num_queues`.
+    #[test]
+    fn a_reset_is_one_and_base_addresses_are_set_again() {
+        let target = target("virtio-blk");
+        let common = target
+            .regions
+            .iter()
+            .position(|region| region.name.starts_with("virtio-pci-common"))
+            .expect("a region");
+        let at = |offset| Place::Region(common as u16, offset);
+        let status = Op::Read(at(0x14), Size::B);
+        let queues = Op::Read(at(0x12), Size::W);
+        let ops = [
+            Op::Write(at(0x14), Size::B, Value::Number(3)),
+            status.clone(),
+            Op::Reset,
+            status,
+            queues,
+        ];
+        assert_eq!(answers(&target, &ops), [3, 0, 1]);
+    }
 }

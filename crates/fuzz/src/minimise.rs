@@ -7,19 +7,12 @@ use testjig_vm::LaunchError;
 use crate::input::{Input, Op, Value};
 use crate::machines::Machines;
 
-/// The shortest input that ends like this one, as far as it is found until `end`: operations are left out, in ever smaller runs, then
-/// values become 0 and blocks short.
-pub(crate) fn minimise(
-    machines: &mut Machines<'_>,
+/// The input without operations that `is_enough` is true without: ever smaller runs are left out.
+pub(crate) fn leave_out<E>(
     input: Input,
-    signature: &str,
-    end: Instant,
-) -> Result<Input, LaunchError> {
+    mut is_enough: impl FnMut(&Input) -> Result<bool, E>,
+) -> Result<Input, E> {
     let mut best = input;
-    let mut ends_so = |candidate: &Input| -> Result<bool, LaunchError> {
-        Ok(Instant::now() < end
-            && machines.run(candidate)?.0.signature().as_deref() == Some(signature))
-    };
     let mut run = best.ops.len().div_ceil(2);
     while run > 0 {
         let mut at = 0;
@@ -27,7 +20,7 @@ pub(crate) fn minimise(
         while at < best.ops.len() {
             let mut candidate = best.clone();
             candidate.ops.drain(at..best.ops.len().min(at + run));
-            if ends_so(&candidate)? {
+            if is_enough(&candidate)? {
                 best = candidate;
                 is_shorter = true;
             } else {
@@ -38,6 +31,22 @@ pub(crate) fn minimise(
             run /= 2;
         }
     }
+    Ok(best)
+}
+
+/// The shortest input that ends like this one, as far as it is found until `end`: operations are left out, in ever smaller runs, then
+/// values become 0 and blocks short.
+pub(crate) fn minimise(
+    machines: &mut Machines<'_>,
+    input: Input,
+    signature: &str,
+    end: Instant,
+) -> Result<Input, LaunchError> {
+    let mut ends_so = |candidate: &Input| -> Result<bool, LaunchError> {
+        Ok(Instant::now() < end
+            && machines.run(candidate)?.0.signature().as_deref() == Some(signature))
+    };
+    let mut best = leave_out(input, &mut ends_so)?;
     for at in 0..best.ops.len() {
         let simpler = match &best.ops[at] {
             Op::Write(place, size, value) if *value != Value::Number(0) => {

@@ -1,6 +1,8 @@
 //! [`Mutations`]: changes of inputs that know what operations are.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use libafl::corpus::{Corpus, CorpusId};
 use libafl::mutators::{MutationResult, Mutator};
@@ -8,14 +10,19 @@ use libafl::state::{HasCorpus, HasRand};
 use libafl_bolts::Named;
 use libafl_bolts::rands::Rand;
 
-use crate::input::{Input, LONGEST, MOST, Op, Place, SCRATCH, Size, Value};
+use crate::draw::{Draw, Used};
+use crate::input::{Input, LONGEST, MOST, Op, Size, Value};
+use crate::replies::Replies;
 use crate::target::Target;
-
-/// The most bytes of a block.
-const BLOCK: usize = 512;
 
 /// The most numbers that a run of writes grows to.
 const LONGEST_COMMAND: usize = 64;
+
+/// One mutation of so many tries many values at once.
+const SWEEPS: usize = 4;
+
+/// One input of so many is tried on any of the machines, and not on that of the one it was made from.
+const ELSEWHERE: usize = 32;
 
 /// Several changes at once: operations added, left out, repeated, moved, taken from other inputs, and their parts changed within what
 /// the target's regions and the widths allow.
@@ -23,6 +30,9 @@ pub(crate) struct Mutations<'target> {
     pub(crate) target: &'target Target,
     /// Words that mean something to the device.
     pub(crate) dictionary: &'target [Vec<u8>],
+    pub(crate) replies: Rc<RefCell<Replies>>,
+    /// Whether an input that leads somewhere is made shorter: only then it may be many at once.
+    pub(crate) can_sweep: bool,
 }
 
 impl Named for Mutations<'_> {
@@ -38,13 +48,21 @@ impl<S: HasRand + HasCorpus<Input>> Mutator<Input, S> for Mutations<'_> {
         input: &mut Input,
     ) -> Result<MutationResult, libafl::Error> {
         let other = other(state)?;
-        let rand = state.rand_mut();
+        let replies = self.replies.borrow();
         let mut draw = Draw {
-            rand,
+            rand: state.rand_mut(),
             target: self.target,
             dictionary: self.dictionary,
             used: Used::of(&input.ops),
+            hints: &replies.hints,
         };
+        if self.can_sweep && input.ops.len() < MOST / 8 && draw.is_one_in(SWEEPS) {
+            input.ops = draw.sweep(&input.ops);
+            return Ok(MutationResult::Mutated);
+        }
+        if draw.is_one_in(ELSEWHERE) {
+            input.on = draw.below(1 + self.target.others.len());
+        }
         // An input from a recording may be longer than one that was made up.
         let most = input.ops.len().max(MOST);
         for _ in 0..=draw.below(6) {
@@ -72,72 +90,41 @@ fn other<S: HasRand + HasCorpus<Input>>(state: &mut S) -> Result<Vec<Op>, libafl
     Ok(testcase.load_input(state.corpus())?.ops.clone())
 }
 
-/// Draws operations and their parts.
-pub(crate) struct Draw<'a, R> {
-    pub(crate) rand: &'a mut R,
-    pub(crate) target: &'a Target,
-    pub(crate) dictionary: &'a [Vec<u8>],
-    pub(crate) used: Used,
-}
-
-/// What an input uses already: registers and memory that belong together are met more often so.
-#[derive(Default)]
-pub(crate) struct Used {
-    places: Vec<Place>,
-    offsets: Vec<u32>,
-}
-
-impl Used {
-    fn of(ops: &[Op]) -> Self {
-        let mut used = Self::default();
-        for op in ops {
-            match op {
-                Op::Read(place, _)
-                | Op::Reads(place, ..)
-                | Op::Write(place, _, Value::Number(_))
-                | Op::Writes(place, ..) => used.places.push(*place),
-                Op::Write(place, _, Value::Address(offset) | Value::Page(offset)) => {
-                    used.places.push(*place);
-                    used.offsets.push(*offset);
-                }
-                Op::Store(offset, ..) | Op::Fill(offset, _) => used.offsets.push(*offset),
-                Op::Set(..) | Op::Step(_) | Op::Next | Op::Wait | Op::Line(..) | Op::Reset => {}
-            }
-        }
-        used
-    }
-}
-
-/// Values that devices treat unlike their neighbours.
-const INTERESTING: [u64; 14] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    8,
-    0x10,
-    0x20,
-    0x40,
-    0x80,
-    0xff,
-    0x7fff_ffff,
-    0x8000_0000,
-    u64::MAX,
-];
-
 impl<R: Rand> Draw<'_, R> {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        std::num::NonZero::new(bound).map_or(0, |bound| self.rand.below(bound))
-    }
-
-    fn is_one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
+    /// The operations over and over, each time with another value written to one register behind them, which is read then: many inputs in
+    /// one machine, as far as the operations bring the device to the same state each time.
+    fn sweep(&mut self, ops: &[Op]) -> Vec<Op> {
+        let telling = self
+            .hints
+            .telling
+            .get(self.below(2 * self.hints.telling.len()));
+        let (place, size) = match telling {
+            Some(register) => *register,
+            None => (self.place(), self.size()),
+        };
+        let first = self.rand.next();
+        let mut swept = Vec::new();
+        for nth in 0.. {
+            if swept.len() + ops.len() + 2 > MOST {
+                break;
+            }
+            // Each byte once; wider values by chance.
+            let value = match size {
+                Size::B => Value::Number(first.wrapping_add(nth * 0x65) & 0xff),
+                _ => self.value(size),
+            };
+            swept.extend_from_slice(ops);
+            swept.extend([Op::Write(place, size, value), Op::Read(place, size)]);
+        }
+        swept
     }
 
     fn change(&mut self, ops: &mut Vec<Op>, other: &[Op]) {
         let at = self.below(ops.len() + 1);
-        match self.below(14) {
+        match self.below(15) {
+            9 => {
+                ops.splice(at..at, self.chain());
+            }
             0..=2 => {
                 for _ in 0..=self.below(4) {
                     let op = self.op();
@@ -183,117 +170,6 @@ impl<R: Rand> Draw<'_, R> {
                 self.alter(&mut ops[at]);
             }
         }
-    }
-
-    /// An operation from nothing.
-    pub(crate) fn op(&mut self) -> Op {
-        // The whole machine is rarely the point, and takes long.
-        if self.is_one_in(1000) {
-            return Op::Reset;
-        }
-        match self.below(22) {
-            20 if !self.target.lines.is_empty() => Op::Line(self.line(), self.is_one_in(2)),
-            20 if self.is_one_in(4) => Op::Wait,
-            20 => Op::Reads(self.place(), self.size(), self.count()),
-            21 => {
-                let (offset, len) = (self.offset(Size::Q), 1 + self.below(BLOCK) as u32);
-                Op::Set(offset, len, self.rand.next() as u8)
-            }
-            0..=8 => {
-                let (place, size) = (self.place(), self.size());
-                let value = self.value(size);
-                Op::Write(place, size, value)
-            }
-            9..=12 => Op::Read(self.place(), self.size()),
-            13..=16 => {
-                let size = self.size();
-                let value = self.value(size);
-                Op::Store(self.offset(size), size, value)
-            }
-            17 if self.is_one_in(2) => {
-                let bytes = self.descriptors();
-                Op::Fill(self.offset(Size::Q), bytes)
-            }
-            17 => {
-                let bytes = self.bytes();
-                Op::Fill(self.offset(Size::Q), bytes)
-            }
-            18 => Op::Next,
-            _ => Op::Step(self.span()),
-        }
-    }
-
-    fn bytes(&mut self) -> Vec<u8> {
-        if self.is_one_in(3)
-            && let Some(word) = self.word()
-        {
-            return word;
-        }
-        let len = 1 + self.below(BLOCK);
-        let byte = if self.is_one_in(2) {
-            0
-        } else {
-            self.rand.next() as u8
-        };
-        let mut bytes = vec![byte; len];
-        if self.is_one_in(2) {
-            bytes.fill_with(|| self.rand.next() as u8);
-        }
-        bytes
-    }
-
-    /// A chain of buffers as most devices have them described: address and length, and where the next is or that there is none.
-    fn descriptors(&mut self) -> Vec<u8> {
-        const LENGTHS: [u32; 8] = [0, 1, 8, 16, 512, 1514, 4096, 0x1_0000];
-        let count = 1 + self.below(4);
-        let is_prd = self.is_one_in(4);
-        let mut bytes = Vec::new();
-        for index in 1..=count {
-            let address = self.target.address(self.offset(Size::Q));
-            let len = LENGTHS[self.below(LENGTHS.len())];
-            let is_last = index == count;
-            if is_prd {
-                // [Programming Interface for Bus Master IDE Controller, 1.2] Address, count, end of table.
-                let last = u32::from(is_last) << 31;
-                bytes.extend((address as u32).to_le_bytes());
-                bytes.extend((len & 0xfffe | last).to_le_bytes());
-            } else {
-                // [Virtio 1.2, 2.7.5] Flags: there is a next one; the device writes.
-                let flags = u16::from(!is_last) | u16::from(self.is_one_in(2)) << 1;
-                bytes.extend(address.to_le_bytes());
-                bytes.extend(len.to_le_bytes());
-                bytes.extend(flags.to_le_bytes());
-                bytes.extend((index as u16).to_le_bytes());
-            }
-        }
-        bytes
-    }
-
-    /// A word of the dictionary, if there is one.
-    fn word(&mut self) -> Option<Vec<u8>> {
-        let nth = self.below(self.dictionary.len());
-        self.dictionary.get(nth).cloned()
-    }
-
-    /// Commands are written byte after byte to one register.
-    fn numbers(&mut self, size: Size) -> Vec<u64> {
-        let count = 1 + self.below(9);
-        (0..count)
-            .map(|_| match self.value(size) {
-                Value::Number(number) => number,
-                Value::Address(offset) => self.target.address(offset),
-                Value::Page(offset) => self.target.address(offset) >> 12,
-            })
-            .collect()
-    }
-
-    /// Most runs are short; a sector is 256 words.
-    fn count(&mut self) -> u16 {
-        1 << self.below(10)
-    }
-
-    fn line(&mut self) -> u16 {
-        self.below(self.target.lines.len()) as u16
     }
 
     fn alter(&mut self, op: &mut Op) {
@@ -371,107 +247,75 @@ impl<R: Rand> Draw<'_, R> {
             },
             Op::Step(span) => *span = self.span(),
             Op::Next => *op = Op::Step(self.span()),
-            Op::Wait | Op::Reset => *op = self.op(),
+            Op::Wait | Op::Reset | Op::Plug | Op::Unplug => *op = self.op(),
         }
-    }
-
-    fn place(&mut self) -> Place {
-        if self.is_one_in(2) && !self.used.places.is_empty() {
-            let nth = self.below(self.used.places.len());
-            return self.used.places[nth];
-        }
-        let count = self.target.regions.len();
-        if count == 0 || self.target.function.is_some() && self.is_one_in(16) {
-            return Place::Config(self.rand.next() as u8);
-        }
-        let index = self.below(count);
-        let len = u32::try_from(self.target.regions[index].len).unwrap_or(u32::MAX);
-        // Registers are at the beginning more often than at the end, and at multiples of their width.
-        let bound = match self.below(4) {
-            0 => len,
-            1 => len.min(0x1000),
-            _ => len.min(0x100),
-        };
-        let offset = self.below(bound as usize) as u32;
-        let offset = if self.is_one_in(4) {
-            offset
-        } else {
-            offset & !3
-        };
-        let offset = if len <= 16 {
-            self.below(len as usize) as u32
-        } else {
-            offset
-        };
-        Place::Region(index as u16, offset)
-    }
-
-    fn move_place(&mut self, place: &mut Place) {
-        let step = [1, 2, 4, 8, 0x10, 0x100][self.below(6)];
-        match place {
-            Place::Region(..) | Place::Config(_) if self.is_one_in(3) => *place = self.place(),
-            Place::Region(_, offset) if self.is_one_in(2) => *offset = offset.wrapping_add(step),
-            Place::Region(_, offset) => *offset = offset.wrapping_sub(step),
-            Place::Config(offset) => *offset = offset.wrapping_add(step as u8),
-            Place::Port(_) | Place::Memory(_) => {}
-        }
-    }
-
-    fn size(&mut self) -> Size {
-        Size::ALL[[0, 0, 1, 2, 2, 2, 3][self.below(7)]]
-    }
-
-    fn offset(&mut self, size: Size) -> u32 {
-        if self.is_one_in(2) && !self.used.offsets.is_empty() {
-            let near = [0, 0, 0, 4, 8, 12, 14, 16][self.below(8)];
-            let nth = self.below(self.used.offsets.len());
-            return self.used.offsets[nth].wrapping_add(near);
-        }
-        let bound = if self.is_one_in(3) { SCRATCH } else { 0x400 };
-        let offset = self.below(bound as usize) as u32;
-        offset & !(size.bytes() - 1)
-    }
-
-    fn value(&mut self, size: Size) -> Value {
-        if self.is_one_in(4)
-            && let Some(word) = self.word()
-        {
-            return Value::Number(number(&word));
-        }
-        match self.below(8) {
-            0 if size.bytes() >= 4 => Value::Address(self.offset(Size::Q)),
-            1 if size.bytes() >= 4 => Value::Page(self.offset(Size::Q)),
-            2 => Value::Number(self.rand.next()),
-            3 => Value::Number(1 << self.below(8 * size.bytes() as usize)),
-            4 => Value::Number(self.rand.next() & 0xff),
-            5 => Value::Number(self.rand.next() & 0xffff),
-            _ => Value::Number(INTERESTING[self.below(INTERESTING.len())]),
-        }
-    }
-
-    fn alter_value(&mut self, value: &mut Value, size: Size) {
-        match value {
-            Value::Number(number) => match self.below(6) {
-                0 => *number ^= 1 << self.below(8 * size.bytes() as usize),
-                1 => *number = number.wrapping_add(1),
-                2 => *number = number.wrapping_sub(1),
-                3 => *number = !*number,
-                _ => *value = self.value(size),
-            },
-            _ => *value = self.value(size),
-        }
-    }
-
-    /// From a microsecond to a few seconds.
-    fn span(&mut self) -> u64 {
-        1_000 << self.below(22)
     }
 }
 
-/// A word's first bytes as they lie in a little-endian guest's memory.
-fn number(word: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let len = word.len().min(8);
-    bytes[..len].copy_from_slice(&word[..len]);
-    u64::from_le_bytes(bytes)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use libafl_bolts::rands::StdRand;
+
+    use super::*;
+    use crate::input::Place;
+    use crate::recording::tests::floppy;
+    use crate::replies::Hints;
+
+    /// Distances go round at both ends.
+    #[test]
+    fn whatever_is_drawn_is_an_input() {
+        let target = floppy();
+        let mut rand = StdRand::with_seed(1);
+        let hints = Hints {
+            holding: vec![Place::Region(0, u32::MAX)],
+            telling: vec![(Place::Region(0, 3), Size::B)],
+        };
+        let mut ops = Vec::new();
+        for _ in 0..20_000 {
+            let mut draw = Draw {
+                rand: &mut rand,
+                target: &target,
+                dictionary: &[b"word".to_vec()],
+                used: Used::of(&ops),
+                hints: &hints,
+            };
+            draw.change(&mut ops, &[Op::Reset, Op::Wait]);
+            ops.truncate(40);
+        }
+        let input = Input { on: 0, ops };
+        assert!(!input.actions(&target).is_empty());
+    }
+
+    #[test]
+    fn many_bytes_are_tried_behind_the_same_operations() {
+        let op = Op::Write(Place::Region(0, 1), Size::B, Value::Number(0x1c));
+        let target = floppy();
+        let mut rand = StdRand::with_seed(0);
+        let mut draw = Draw {
+            rand: &mut rand,
+            target: &target,
+            dictionary: &[],
+            used: Used::of(std::slice::from_ref(&op)),
+            hints: &Hints::default(),
+        };
+        let swept = loop {
+            let swept = draw.sweep(std::slice::from_ref(&op));
+            if let Op::Write(_, Size::B, _) = swept[1] {
+                break swept;
+            }
+        };
+        assert_eq!(swept.len(), MOST / 3 * 3);
+        let mut values = BTreeSet::new();
+        for part in swept.chunks(3) {
+            let [first, Op::Write(place, size, value), read] = part else {
+                panic!("{part:?}");
+            };
+            assert_eq!(*first, op);
+            assert_eq!(*read, Op::Read(*place, *size));
+            values.insert(format!("{value:?}"));
+        }
+        assert_eq!(values.len(), MOST / 3);
+    }
 }

@@ -82,13 +82,17 @@ impl<'a> Reader<'a> {
                     self.bars = [0; 6];
                     self.ops.push(Op::Reset);
                 }
+                Action::Settle => self.ops.push(Op::Wait),
                 _ => {}
             }
             if self.ops.len() >= MOST {
                 break;
             }
         }
-        Input { ops: self.ops }
+        Input {
+            on: 0,
+            ops: self.ops,
+        }
     }
 
     fn command(&mut self, command: &Command) {
@@ -205,9 +209,18 @@ impl<'a> Reader<'a> {
             }
             let index = (register - BARS.start) as usize / 4;
             self.bars[index] = number;
+            if self.is_upper(index) {
+                // A base of 512 GiB has nothing but 0 in its lower half.
+                if number != 0 {
+                    let lower = Place::Config((register - 4) as u8);
+                    let own = Value::Number(self.own[index - 1].into());
+                    self.push(lower, size, Some(own));
+                }
+                return 0;
+            }
+            let has_upper = self.is_upper(index + 1) && self.bars[index + 1] != 0;
             match self.own[index] {
-                0 if self.is_upper(index) => 0,
-                own if own != 0 && number > 1 => own.into(),
+                own if own != 0 && (number > 1 || has_upper) => own.into(),
                 _ => value,
             }
         });
@@ -359,6 +372,8 @@ pub(crate) mod tests {
     pub(crate) fn floppy() -> Target {
         Target {
             name: "floppy".to_owned(),
+            kind: "isa-fdc".to_owned(),
+            others: Vec::new(),
             launch: Launch::new(&machine::PC),
             types: Vec::new(),
             regions: vec![region(Space::Ports, 0x3f1, 5)],
@@ -366,13 +381,14 @@ pub(crate) mod tests {
             prelude: Vec::new(),
             scratch: 1 << 20,
             scratch_len: 64 << 20,
+            plug: None,
             lines: Vec::new(),
             has_clock: true,
         }
     }
 
     fn ops(text: &str, target: &Target) -> Vec<Op> {
-        let session: Trace = format!("qtr 1\narch: x86_64\nmachine: pc\n{text}")
+        let session: Trace = format!("qtr 2\narch: x86_64\nmachine: pc\n{text}")
             .parse()
             .expect("a session");
         Reader::of(&session, target).input(&session.steps).ops
@@ -397,6 +413,7 @@ pub(crate) mod tests {
              clock_step 1000 -> 1000\n\
              clock_step -> 1500\n\
              clock_set 2000 -> 2000\n\
+             settle\n\
              reset\n",
             &floppy(),
         );
@@ -414,20 +431,19 @@ pub(crate) mod tests {
                 Op::Step(1000),
                 Op::Next,
                 Op::Step(500),
+                Op::Wait,
                 Op::Reset,
             ]
         );
     }
 
-    /// The session has the device in slot 4 with its 64-bit base at 0x80_0000_0000, the target in slot 5 at 0xe000_0000.
-    #[test]
-    fn a_function_is_where_the_target_has_it() {
+    fn function() -> Target {
         let out = |port, value| Command::Out {
             width: PortWidth::L,
             port,
             value,
         };
-        let target = Target {
+        Target {
             types: vec!["virtio-blk-pci".to_owned()],
             regions: vec![region(Space::Memory, 0xe000_0000, 0x1000)],
             function: Some(5 << 3),
@@ -438,7 +454,13 @@ pub(crate) mod tests {
                 out(DATA, 0),
             ],
             ..floppy()
-        };
+        }
+    }
+
+    /// The session has the device in slot 4 with its 64-bit base at 0x80_0000_0000, the target in slot 5 at 0xe000_0000.
+    #[test]
+    fn a_function_is_where_the_target_has_it() {
+        let target = function();
         let found = ops(
             "args: -device 'virtio-blk-pci-transitional,id=blk,addr=04.0'\n\
              \n\
@@ -464,12 +486,47 @@ pub(crate) mod tests {
             found,
             [
                 Op::Read(Place::Config(6), Size::W),
-                Op::Writes(Place::Config(0x20), Size::L, vec![0xffff_ffff, 0xe000_0000]),
+                Op::Writes(
+                    Place::Config(0x20),
+                    Size::L,
+                    vec![0xffff_ffff, 0xe000_0000, 0xe000_0000]
+                ),
                 config(0x24, 0),
                 config(0x20, 0xe000_0000),
                 Op::Write(Place::Region(0, 0x14), Size::B, Value::Number(1)),
                 Op::Write(Place::Port(ADDRESS), Size::L, Value::Number(0x8000_0904)),
                 Op::Write(Place::Port(DATA), Size::W, Value::Number(7)),
+            ]
+        );
+    }
+
+    /// The lower half is 0 when it is sized and when the base is 512 GiB.
+    #[test]
+    fn a_base_is_one_by_its_upper_half_too() {
+        let found = ops(
+            "args: -device 'virtio-blk-pci,id=blk,addr=04.0'\n\
+             \n\
+             outl 0xcf8 0x80002020\n\
+             outl 0xcfc 0x0\n\
+             outl 0xcf8 0x80002024\n\
+             outl 0xcfc 0x0\n\
+             outl 0xcfc 0x80\n\
+             writeb 0x8000000014 0x2\n\
+             outl 0xcf8 0x80002020\n\
+             outl 0xcfc 0x0\n",
+            &function(),
+        );
+        let config =
+            |register, number| Op::Write(Place::Config(register), Size::L, Value::Number(number));
+        assert_eq!(
+            found,
+            [
+                config(0x20, 0),
+                config(0x24, 0),
+                config(0x20, 0xe000_0000),
+                config(0x24, 0),
+                Op::Write(Place::Region(0, 0x14), Size::B, Value::Number(2)),
+                config(0x20, 0xe000_0000),
             ]
         );
     }

@@ -11,7 +11,7 @@ use testjig_vm::{Blocks, LaunchOptions};
 use crate::findings::found;
 use crate::fuzz::{FuzzError, Shared, lock};
 use crate::input::Input;
-use crate::worker::machines;
+use crate::trial::machines;
 
 /// Carries out the recorded sessions, then tries each of these inputs once, in order.
 pub(crate) fn replay(shared: &Shared<'_>, files: &[PathBuf]) -> Result<(), FuzzError> {
@@ -25,7 +25,7 @@ pub(crate) fn replay(shared: &Shared<'_>, files: &[PathBuf]) -> Result<(), FuzzE
             lock(&shared.reached).extend(
                 order
                     .into_iter()
-                    .filter(|index| watched.its.contains(index)),
+                    .filter_map(|place| watched.its.get(place).copied()),
             );
         }
     };

@@ -22,7 +22,18 @@ use crate::target::Target;
 pub fn seeds(directory: &Path, target: &Target) -> io::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for session in sessions(directory)? {
-        inputs.push(Reader::of(&session, target).input(&session.steps));
+        let on = target.machine_of(&session);
+        let reader = Reader::of(
+            &session,
+            target.of(&Input {
+                on,
+                ..Input::default()
+            }),
+        );
+        inputs.push(Input {
+            on,
+            ..reader.input(&session.steps)
+        });
     }
     for path in files(directory, |path| path.ends_with("operations.log"))? {
         let text = fs::read_to_string(path)?;

@@ -1,13 +1,14 @@
 //! [`Target`]: the device under test, and where a machine has it. All of it is asked from QEMU itself.
 
 use testjig_qtest::{Command, Word};
+use testjig_trace::Trace;
 use testjig_vm::{
     Cache, Chardev, Device, Drive, Image, Interface, Launch, LaunchOptions, MachineType, Netdev,
     Qemu, Vm,
 };
 
-use crate::discover::{ID, Tree, enable, lines, regions, types};
-use crate::input::{Place, SCRATCH};
+use crate::discover::{ID, Tree, enable, lines, plug, regions, types};
+use crate::input::{Input, Place, SCRATCH};
 
 /// What is fuzzed.
 #[derive(Clone, Debug)]
@@ -16,6 +17,10 @@ pub struct Target {
     pub name: String,
     /// The machine that has it.
     pub launch: Launch,
+    /// Its QOM type.
+    pub kind: String,
+    /// Machines that have it otherwise: with other properties, with other devices beside it. Their own are empty.
+    pub others: Vec<Self>,
     /// Its QOM type and those of its parts.
     pub types: Vec<String>,
     /// Its registers.
@@ -28,6 +33,8 @@ pub struct Target {
     pub scratch: u64,
     /// How much of it there is, in bytes, at least 1.
     pub scratch_len: u32,
+    /// How it is plugged in and out, if it is on a bus that allows it.
+    pub plug: Option<Plug>,
     /// The input lines of the device, and of its parts.
     pub lines: Vec<Line>,
     /// Whether the clock can be moved.
@@ -45,6 +52,17 @@ pub struct Region {
     pub len: u64,
     /// What QEMU calls it.
     pub name: String,
+}
+
+/// How a device is plugged in and out while its machine runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plug {
+    /// What it is called.
+    pub id: String,
+    /// What makes it, as after `-device`.
+    pub device: String,
+    /// How a guest agrees that it goes.
+    pub agree: Vec<Command>,
 }
 
 /// An input line of a device, as `set_irq_in` names it.
@@ -129,6 +147,9 @@ const ALIASES: [(&str, &str); 12] = [
     ("virtio-blk", "virtio-blk-pci"),
 ];
 
+/// The most machines that are learned from sessions.
+const MOST_MACHINES: usize = 40;
+
 /// The most scratch memory, in bytes: 64 MiB.
 const MOST_SCRATCH: u64 = 64 << 20;
 
@@ -180,6 +201,54 @@ impl Target {
         })
     }
 
+    /// The machine that an input is for.
+    pub(crate) fn of(&self, input: &Input) -> &Self {
+        let other = input.on.checked_sub(1);
+        other
+            .and_then(|index| self.others.get(index))
+            .unwrap_or(self)
+    }
+
+    /// Adds the machines on which these sessions were recorded, as far as they have the device: those of most sessions, if they are
+    /// many. What asks for things of the host is left out.
+    pub fn learn_machines(&mut self, qemu: &Qemu, sessions: &[Trace]) {
+        let mut launches: Vec<(usize, Launch)> = Vec::new();
+        for session in sessions {
+            if session.header.machine != self.launch.machine().name
+                || !session.refusals().is_empty()
+            {
+                continue;
+            }
+            let launch = session.header.launch(false);
+            match launches.iter_mut().find(|(_, known)| *known == launch) {
+                Some((count, _)) => *count += 1,
+                None => launches.push((1, launch)),
+            }
+        }
+        launches.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        for (_, launch) in launches.into_iter().take(MOST_MACHINES) {
+            let Ok(vm) = qemu.launch(&launch, &LaunchOptions::default()) else {
+                continue;
+            };
+            let kinds = ["", "-transitional", "-non-transitional"];
+            let target = kinds
+                .iter()
+                .find_map(|suffix| {
+                    Self::on(&vm, &self.name, &format!("{}{suffix}", self.kind), &launch)
+                })
+                .and_then(Result::ok);
+            vm.kill();
+            self.others.extend(target);
+        }
+    }
+
+    /// Which machine a session was recorded on: 0 if that is none of them.
+    pub(crate) fn machine_of(&self, session: &Trace) -> usize {
+        let launch = session.header.launch(false);
+        let index = self.others.iter().position(|other| other.launch == launch);
+        index.map_or(0, |index| index + 1)
+    }
+
     /// Whether an address is plain memory of the guest.
     pub(crate) fn is_memory(&self, address: u64) -> bool {
         let machine = self.launch.machine();
@@ -227,18 +296,24 @@ impl Target {
                 name: name.to_owned(),
             }));
         }
+        let types = types(vm, &tree, &path);
+        // The machine may end of it.
+        let lines = lines(vm, &tree, &path);
         Some(Ok(Self {
+            // Comes last: the device may be gone then.
+            plug: plug(vm, &path, launch, function),
             name: name.to_owned(),
             launch: launch.clone(),
-            types: types(vm, &tree, &path),
+            kind: kind.to_owned(),
+            others: Vec::new(),
+            types,
             regions,
             function,
             prelude,
             scratch,
             scratch_len,
             has_clock: vm.qemu().caps.clock,
-            // The machine may end of it.
-            lines: lines(vm, &tree, &path),
+            lines,
         }))
     }
 }

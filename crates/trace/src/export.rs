@@ -85,7 +85,9 @@ fn heredoc(trace: &Trace) -> String {
             | Action::Edge { .. }
             | Action::Image { .. }
             | Action::Reset
-            | Action::Settle => {}
+            | Action::Settle
+            | Action::Plug(_)
+            | Action::Unplug(_) => {}
             Action::Do(command, _) | Action::Until(command, _) => {
                 let _ = writeln!(text, "{}", wire(command));
             }
@@ -153,6 +155,10 @@ fn c(trace: &Trace) -> String {
             Action::Until(command, _) => (command, None),
             Action::Reset => {
                 text.push_str("    /* the machine is reset here */\n");
+                continue;
+            }
+            Action::Plug(device) | Action::Unplug(device) => {
+                let _ = writeln!(text, "    /* {device} is plugged in or out here */");
                 continue;
             }
             Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Settle => {
@@ -271,6 +277,10 @@ fn rust(trace: &Trace) -> String {
             Action::Until(command, _) => (command, None),
             Action::Reset => {
                 text.push_str("    vm.reset();\n");
+                continue;
+            }
+            Action::Plug(device) | Action::Unplug(device) => {
+                let _ = writeln!(text, "    /* {device} is plugged in or out here */");
                 continue;
             }
             Action::Nothing | Action::Edge { .. } | Action::Image { .. } | Action::Settle => {

@@ -51,7 +51,7 @@ pub use import::{Import, Spelling};
 pub use minimise::{Minimise, MinimiseError, Minimised, Progress, Stopped};
 pub use outcome::{Difference, Outcome, Verdict};
 pub use parse::{LARGEST_FILE, LONGEST_LINE, MOST_STEPS, MOST_WORDS};
-pub use replay::{Replay, ReplayError};
+pub use replay::{Replay, ReplayError, plug};
 pub use session::{Action, Expected, Step, Trace};
 pub use signature::Ending;
 pub use vet::Refusal;

@@ -7,7 +7,7 @@ use testjig_qtest::Command;
 use testjig_vm::{Arch, Drive, Image, Interface, Launch, MachineType, Qemu, RamBackend, machine};
 
 use crate::header::{DiskInterface, Header, Requirement};
-use crate::session::{Action, Trace};
+use crate::session::{Action, Step, Trace};
 
 /// What QEMU may do to the host while it replays a file that is not trusted.
 const SANDBOX: [&str; 2] = [
@@ -29,6 +29,12 @@ impl Trace {
         }
         if !caps.machines.contains(&header.machine) {
             return Some(format!("{who} has no machine {}", header.machine));
+        }
+        let plugs = |step: &Step| matches!(step.action, Action::Plug(_) | Action::Unplug(_));
+        if qemu.is_embedded() && self.steps.iter().any(plugs) {
+            return Some(format!(
+                "{who} has no monitor for people, which plugs devices in"
+            ));
         }
         let devices = header.values("-device").map(|value| {
             let first = value.split(',').next().unwrap_or_default();

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{FileError, ParseError};
-use crate::session::{Action, Step, Trace};
+use crate::session::{Step, Trace};
 
 use fields::Draft;
 use steps::step;
@@ -190,9 +190,9 @@ impl Parser {
                     return Err(self.error(1, "there are more than 2,000,000 lines of operations"));
                 }
                 let step = step(line).map_err(|(column, problem)| self.error(column, problem))?;
-                if step.action == Action::Settle && !self.is_version_2 {
+                if step.action.is_of_version_2() && !self.is_version_2 {
                     let problem = format!(
-                        "`settle` is of version 2 of the format: the first line is `{MAGIC_2}` then"
+                        "`settle`, `plug` and `unplug` are of version 2 of the format: the first line is `{MAGIC_2}` then"
                     );
                     return Err(self.error(1, problem));
                 }

@@ -16,7 +16,7 @@ impl fmt::Display for Trace {
     /// The file, which reads back as this value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // No later a version than needed: so many programs as can read it.
-        let is_version_2 = self.steps.iter().any(|step| step.action == Action::Settle);
+        let is_version_2 = self.steps.iter().any(|step| step.action.is_of_version_2());
         writeln!(f, "{}", if is_version_2 { MAGIC_2 } else { MAGIC })?;
         write!(f, "{}", self.header)?;
         writeln!(f)?;
@@ -194,6 +194,8 @@ impl fmt::Display for Action {
             Self::Nothing => Ok(()),
             Self::Reset => f.write_str("reset"),
             Self::Settle => f.write_str("settle"),
+            Self::Plug(device) => write!(f, "plug {device}"),
+            Self::Unplug(id) => write!(f, "unplug {id}"),
             Self::Edge { line, level } => {
                 write!(f, "irq {} {line}", if *level { "raise" } else { "lower" })
             }

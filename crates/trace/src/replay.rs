@@ -18,6 +18,24 @@ const TOGETHER: usize = 4096;
 /// How long is waited for something once an answer was another than the file's: what follows is seldom as it was.
 const NO_LONGER_AWAITED: Duration = Duration::from_millis(100);
 
+/// How long QEMU may take to let go of a device that went.
+const RELEASED: Duration = Duration::from_secs(1);
+
+/// Plugs a device in, written as for `-device`. Whether the machine took it: one that lets go of another device only now declines, and is
+/// asked again for so long.
+pub fn plug(vm: &Vm, device: &str, within: Duration) -> bool {
+    let end = Instant::now() + within;
+    loop {
+        if vm.hmp(&format!("device_add {device}")).trim().is_empty() {
+            return true;
+        }
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// How to replay.
 #[derive(Clone, Debug)]
 pub struct Replay {
@@ -116,6 +134,7 @@ impl Replay {
             patience: self.patience,
             replies: Vec::new(),
             difference: None,
+            has_unplugged: false,
         };
         let failed = run.all();
         let took = begin.elapsed();
@@ -212,6 +231,8 @@ struct Run<'a> {
     patience: Duration,
     replies: Vec<Reply>,
     difference: Option<Difference>,
+    /// Whether a device was asked to go: its id and its drive may be in use for a while.
+    has_unplugged: bool,
 }
 
 impl Run<'_> {
@@ -251,6 +272,22 @@ impl Run<'_> {
                     let done = self
                         .batch(&mut batch, &mut places)
                         .and_then(|()| self.reset());
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
+                Action::Plug(device) => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.plug(device));
+                    if let Err(broken) = done {
+                        return Some(broken);
+                    }
+                }
+                Action::Unplug(id) => {
+                    let done = self
+                        .batch(&mut batch, &mut places)
+                        .and_then(|()| self.unplug(id));
                     if let Err(broken) = done {
                         return Some(broken);
                     }
@@ -336,6 +373,29 @@ impl Run<'_> {
     fn reset(&mut self) -> Result<(), Broken> {
         // Calls on a machine unwind where others return an error.
         catch_unwind(AssertUnwindSafe(|| self.vm.reset())).map_err(|_| Broken::Call)?;
+        self.replies.push(Reply::Done);
+        Ok(())
+    }
+
+    /// Whether it is declined is not looked at: the machine's later answers tell whether it matters.
+    fn plug(&mut self, device: &str) -> Result<(), Broken> {
+        let within = if self.has_unplugged {
+            self.wait().min(RELEASED)
+        } else {
+            Duration::ZERO
+        };
+        catch_unwind(AssertUnwindSafe(|| plug(self.vm, device, within)))
+            .map_err(|_| Broken::Call)?;
+        self.replies.push(Reply::Done);
+        Ok(())
+    }
+
+    fn unplug(&mut self, id: &str) -> Result<(), Broken> {
+        self.has_unplugged = true;
+        catch_unwind(AssertUnwindSafe(|| {
+            self.vm.hmp(&format!("device_del {id}"))
+        }))
+        .map_err(|_| Broken::Call)?;
         self.replies.push(Reply::Done);
         Ok(())
     }

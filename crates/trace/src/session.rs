@@ -51,6 +51,17 @@ pub enum Action {
     Reset,
     /// The machine is left alone until it rests: see [`testjig_vm::Vm::settle`].
     Settle,
+    /// A device is plugged in, written as for `-device`. A machine that declines goes on without.
+    Plug(String),
+    /// The device of this id is asked to go. Some buses have the guest agree first.
+    Unplug(String),
+}
+
+impl Action {
+    /// Whether only version 2 of the format knows it.
+    pub(crate) fn is_of_version_2(&self) -> bool {
+        matches!(self, Self::Settle | Self::Plug(_) | Self::Unplug(_))
+    }
 }
 
 /// An answer that a file asks for.
@@ -102,7 +113,12 @@ impl Trace {
             .filter(|step| {
                 matches!(
                     step.action,
-                    Action::Do(..) | Action::Until(..) | Action::Image { .. } | Action::Reset
+                    Action::Do(..)
+                        | Action::Until(..)
+                        | Action::Image { .. }
+                        | Action::Reset
+                        | Action::Plug(_)
+                        | Action::Unplug(_)
                 )
             })
             .count()

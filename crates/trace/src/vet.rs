@@ -177,6 +177,22 @@ impl Trace {
                     });
                 }
             }
+            if let Action::Plug(device) = &step.action {
+                if let Some(why) = value_of("-device", device, Takes::Properties) {
+                    refusals.push(Refusal {
+                        what: format!("plug {device}"),
+                        why,
+                    });
+                }
+            }
+            if let Action::Unplug(id) = &step.action {
+                if !is_name(id) {
+                    refusals.push(Refusal {
+                        what: format!("unplug {id}"),
+                        why: "a device's id has letters, digits, `.`, `_` and `-`",
+                    });
+                }
+            }
             if let Action::Do(Command::ModuleLoad { prefix, name }, _) = &step.action {
                 // QEMU puts both behind the directories of its modules.
                 if [prefix, name].iter().any(|word| word.contains(['/', '.'])) {
@@ -440,6 +456,21 @@ mod tests {
         ] {
             assert_eq!(refused(args), Vec::<String>::new(), "{args}");
         }
+    }
+
+    #[test]
+    fn what_is_plugged_in_is_looked_at_like_an_argument() {
+        let refused = |step: &str| {
+            let text = format!("qtr 2\narch: x86_64\nmachine: pc\n\n{step}\n");
+            let session: Trace = text.parse().unwrap();
+            session.refusals().len()
+        };
+        assert_eq!(refused("plug virtio-blk-pci,id=blk,drive=d0"), 0);
+        assert_eq!(refused("unplug blk"), 0);
+        assert_eq!(refused("plug vfio-pci,host=01:00.0"), 1);
+        assert_eq!(refused("plug e1000,romfile=/etc/passwd"), 1);
+        assert_eq!(refused("plug e1000;quit"), 1);
+        assert_eq!(refused("unplug /machine/peripheral/blk"), 1);
     }
 
     #[test]

@@ -116,6 +116,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u32..=0xffff, any::<bool>()).prop_map(|(line, level)| Action::Edge { line, level }),
         1 => Just(Action::Reset),
         1 => Just(Action::Settle),
+        1 => "[a-z-]{1,9},id=[a-z]{1,9}".prop_map(Action::Plug),
+        1 => "[a-z]{1,9}".prop_map(Action::Unplug),
         1 => prop::collection::vec(any::<u8>(), 1..20).prop_map(|bytes| Action::Image {
             disk: "d0".to_owned(),
             offset: 0x200,

@@ -125,4 +125,20 @@ fn a_device_is_the_functions_of_its_file() {
     );
     assert!(names(&["virtio-blk-device"]).contains("virtio_blk_handle_vq"));
     assert_eq!(program.device(&["no-such-type"]), None);
+    // The PCI function's file, and those that know AHCI and ATA.
+    let ahci = names(&["ich9-ahci", "IDE"]);
+    for name in [
+        "ahci_realize",
+        "ide_bus_exec_cmd",
+        "ide_transfer_start",
+        "ide_atapi_cmd",
+    ] {
+        assert!(ahci.contains(name), "{name}: {ahci:?}");
+    }
+    assert!(
+        !ahci
+            .iter()
+            .any(|name| name.starts_with("blk_") || name.starts_with("pci_")),
+        "{ahci:?}"
+    );
 }

@@ -14,8 +14,8 @@ use crate::fail;
 
 /// The planted bug is found within the time, or it is said what is broken.
 /// What is found is kept in `directory`, if that is given.
-pub(super) fn run(plant: &str, time: Duration, directory: Option<&Path>) -> ExitCode {
-    match find_planted(plant, time, directory) {
+pub(super) fn run(plant: &str, time: Duration, seed: u64, directory: Option<&Path>) -> ExitCode {
+    match find_planted(plant, time, seed, directory) {
         Ok(said) => {
             println!("{said}");
             ExitCode::SUCCESS
@@ -25,7 +25,12 @@ pub(super) fn run(plant: &str, time: Duration, directory: Option<&Path>) -> Exit
 }
 
 /// Looks for a bug that is planted in the embedded machine, behind a port next to the clock's, or in a device that only it has.
-fn find_planted(plant: &str, time: Duration, directory: Option<&Path>) -> Result<String, String> {
+fn find_planted(
+    plant: &str,
+    time: Duration,
+    seed: u64,
+    directory: Option<&Path>,
+) -> Result<String, String> {
     let wish = Wish {
         vmm: Some(Vmm::Embedded),
         plants: vec![plant.to_owned()],
@@ -41,7 +46,7 @@ fn find_planted(plant: &str, time: Duration, directory: Option<&Path>) -> Result
         beginnings: Vec::new(),
         sessions: Vec::new(),
         dictionary: Vec::new(),
-        seed: 0,
+        seed,
         stop_at_finding: true,
         replay_corpus: false,
     };
@@ -66,6 +71,8 @@ fn target(plant: &str) -> Target {
     };
     Target {
         name: "planted".to_owned(),
+        kind: "planted".to_owned(),
+        others: Vec::new(),
         launch: Launch::new(&machine::PC),
         types: Vec::new(),
         regions,
@@ -73,6 +80,7 @@ fn target(plant: &str) -> Target {
         prelude: Vec::new(),
         scratch: 1 << 20,
         scratch_len: 1 << 20,
+        plug: None,
         lines: Vec::new(),
         has_clock: true,
     }

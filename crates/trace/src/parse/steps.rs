@@ -61,6 +61,24 @@ fn action(line: &str, said: &str) -> Result<Action, Problem> {
     if said == "settle" {
         return Ok(Action::Settle);
     }
+    for word in ["plug", "unplug"] {
+        let rest = said.strip_prefix(word);
+        if let Some(device) = rest.filter(|rest| rest.starts_with(char::is_whitespace)) {
+            let device = device.trim();
+            if device.is_empty() || device.contains(char::is_whitespace) {
+                return Err((
+                    here(said),
+                    "`plug` takes a device as `-device` does, `unplug` an id, without spaces"
+                        .into(),
+                ));
+            }
+            let device = device.to_owned();
+            return Ok(match word {
+                "plug" => Action::Plug(device),
+                _ => Action::Unplug(device),
+            });
+        }
+    }
     let (request, reply) = match split_reply(said) {
         Some((request, reply)) => (request.trim_end(), Some(reply.trim())),
         None => (said, None),
