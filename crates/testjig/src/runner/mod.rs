@@ -226,7 +226,9 @@ pub fn run(plan: &Plan, reporter: &mut dyn Reporter) -> std::io::Result<Summary>
             if let (true, Some(why)) = (on_qemu, case.test.xfail) {
                 outcome = outcome.expected_to_fail(why, &place(case));
             }
+            let verdict = outcome.verdict;
             finish(&case.name, &place(case), outcome, reporter);
+            verdict
         },
     )?;
     summary.interrupted = interrupted;

@@ -40,6 +40,8 @@ const A_PERSONS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 const TRIES: usize = 5;
 
 type Finish<'a> = dyn FnMut(&Case, Outcome, &mut dyn Reporter) + 'a;
+/// Takes a case's outcome that is final, and says what verdict it counts as.
+type Judge<'a> = dyn FnMut(&Case, Outcome, &mut dyn Reporter) -> Verdict + 'a;
 
 /// Runs all cases; true if a signal ended the run early.
 pub(super) fn run(
@@ -47,7 +49,7 @@ pub(super) fn run(
     cases: &[&Case],
     signals: &Signals,
     reporter: &mut dyn Reporter,
-    finish: &mut Finish<'_>,
+    judge: &mut Judge<'_>,
 ) -> io::Result<bool> {
     if cases.is_empty() {
         return Ok(false);
@@ -83,8 +85,8 @@ pub(super) fn run(
             }
             outcome = Outcome::of_unstable(so_far, why);
         }
-        failed.set(failed.get() || !outcome.verdict.is_good());
-        finish(case, outcome, reporter);
+        let verdict = judge(case, outcome, reporter);
+        failed.set(failed.get() || !verdict.is_good());
     };
     let mut pool = Pool {
         plan,
