@@ -281,20 +281,26 @@ fn a_state_is_used_again_and_a_corrupted_one_is_not() {
     run(&[]);
     run(&["--cold"]);
     let states = cache.path().join("testjig/guest/states");
-    for state in fs::read_dir(states).expect("it was made").flatten() {
-        fs::write(state.path(), "no state").expect("writable");
+    let spoil = |part: &str| {
+        for state in fs::read_dir(&states).expect("it was made").flatten() {
+            fs::write(state.path().join(part), "no state").expect("writable");
+        }
+        run(&[])
+    };
+    for part in ["machine", "memory"] {
+        let said = spoil(part);
+        assert!(said.contains("was of no use, so it boots"), "{said}");
     }
-    let said = run(&[]);
-    assert!(said.contains("was of no use, so it boots"), "{said}");
     run(&[]);
     let ids = fs::read_to_string(ids).expect("it was written");
     let ids: Vec<&str> = ids.lines().collect();
-    assert_eq!(ids.len(), 5);
+    assert_eq!(ids.len(), 6);
     assert_eq!(
         ids[0], ids[1],
         "the second began where the first had booted to"
     );
     assert_ne!(ids[1], ids[2], "--cold boots");
     assert_ne!(ids[0], ids[3], "the state was no state");
-    assert_eq!(ids[3], ids[4], "another was written");
+    assert_ne!(ids[3], ids[4], "its memory was no memory");
+    assert_eq!(ids[4], ids[5], "another was written");
 }
