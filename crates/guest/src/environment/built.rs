@@ -28,7 +28,7 @@ pub(super) const CONFIG: &str = include_str!("x86_64.config");
 /// The source packages.
 const PACKAGES: [&str; 2] = ["linux", "busybox"];
 /// How many lines make prints for each, about: for those who watch.
-const LINES: [(&str, usize); 2] = [("linux", 2250), ("busybox", 560)];
+const LINES: [(&str, usize); 2] = [("linux", 2500), ("busybox", 560)];
 /// What of a build's log an error shows.
 const TAIL: usize = 15;
 
