@@ -62,6 +62,13 @@ fn the_guest_halfs_status_is_the_words_and_the_tests() {
 }
 
 #[test]
+fn the_guest_half_finds_what_the_machine_began_with() {
+    let host = "truncate -s 1M $tmpdir/disk && qemu -M q35 -no-hpet -hda $tmpdir/disk";
+    let guest = "test -b /dev/sda && test -b /dev/sr0 && test -d /sys/class/net/eth0";
+    expect(run(host, guest, &[]), 0, &["1 passed"]);
+}
+
+#[test]
 fn a_machine_in_the_background_is_told_and_asked() {
     let host = format!(
         "start_qemu {SMALL} || return 1
@@ -189,9 +196,9 @@ fn with_agent(script_of_agent: &str, arguments: &[&str]) -> (Option<i32>, String
     (status.code(), String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// A hello, as a shell prints it: identifier 0, version 1, an empty release, no uptime.
+/// A hello, as a shell prints it: identifier 0, version 2, an empty release, no uptime.
 const HELLO: &str =
-    r"printf '\025\0\0\0\0\0\0\0\200\001\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > /dev/ttyS1";
+    r"printf '\025\0\0\0\0\0\0\0\200\002\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > /dev/ttyS1";
 
 #[test]
 fn an_agent_that_is_silent_wedged_or_lying_is_found_out() {
