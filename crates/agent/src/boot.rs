@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
 use crate::channel;
 use crate::modules::Modules;
 use crate::resolve;
-use crate::serve::Server;
+use crate::serve::{Server, Settled};
 use crate::sys;
 use crate::uevents::Uevents;
 use crate::wire::{Reply, VERSION};
@@ -66,15 +66,8 @@ pub(crate) fn run() -> Result<(), String> {
     let socket =
         Uevents::listen().map_err(|error| format!("failed to listen for uevents: {error}"))?;
     let uevents = Arc::new(Uevents::default());
-    let modules = Arc::new(Modules::of(&release));
-    for module in FIRST {
-        modules.load(module);
-    }
-    modules.load_for_all_devices();
-    {
-        let (uevents, modules) = (Arc::clone(&uevents), Arc::clone(&modules));
-        thread::spawn(move || uevents.follow(&socket, &modules));
-    }
+    let its_release = release.clone();
+    let modules = LazyLock::new(move || Modules::of(&its_release));
     if let Some(address) = word("testjig.resolve=") {
         let address: Ipv4Addr = address
             .parse()
@@ -85,8 +78,16 @@ pub(crate) fn run() -> Result<(), String> {
         }
     }
 
-    let channel = channel::open(word("testjig.channel=").unwrap_or(CHANNEL), &uevents)?;
-    let server = Server::new(&channel, uevents)
+    let name = word("testjig.channel=").unwrap_or(CHANNEL);
+    // A kernel that has the drivers built in has the channel by now, and reading lists takes a guest without KVM a while.
+    if !channel::is_there(name) {
+        for module in FIRST {
+            modules.load(module);
+        }
+    }
+    let channel = channel::open(name)?;
+    let settled = Arc::new(Settled::default());
+    let server = Server::new(&channel, Arc::clone(&uevents), Arc::clone(&settled))
         .map_err(|error| format!("failed to set up the channel: {error}"))?;
     let hello = Reply::Hello {
         version: VERSION,
@@ -94,6 +95,12 @@ pub(crate) fn run() -> Result<(), String> {
         uptime: uptime().unwrap_or_default().as_micros() as u64,
     };
     server.reply(0, &hello);
+    // Some drivers wait for their devices. What the host wants of the guest waits for them, and nothing else does.
+    thread::spawn(move || {
+        modules.load_for_all_devices();
+        settled.tell();
+        uevents.follow(&socket, &modules);
+    });
     let error = server.serve(channel);
     Err(format!("the channel to the host failed: {error}"))
 }

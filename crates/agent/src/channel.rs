@@ -3,29 +3,27 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sys;
-use crate::uevents::Uevents;
 
 /// How long the port may take to appear once the drivers are loaded.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A port has its name a moment after it is announced.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Opens the channel of that name.
-pub(crate) fn open(name: &str, uevents: &Uevents) -> Result<File, String> {
+pub(crate) fn open(name: &str) -> Result<File, String> {
+    // From before the first look: what comes after it wakes this.
+    let uevents = sys::uevent_socket();
     let deadline = Instant::now() + PATIENCE;
-    let serial = name
-        .starts_with("tty")
-        .then(|| Path::new("/dev").join(name));
+    let is_serial = name.starts_with("tty");
     loop {
-        let path = serial
-            .clone()
-            .filter(|path| path.exists())
-            .or_else(|| port(name));
-        if let Some(path) = path {
+        if let Some(path) = find(name) {
             let failed = |error| format!("failed to open the channel {}: {error}", path.display());
             let file = open_both_ways(&path).map_err(failed)?;
-            if serial.is_some() {
+            if is_serial {
                 sys::make_raw(&file).map_err(failed)?;
             }
             return Ok(file);
@@ -36,8 +34,24 @@ pub(crate) fn open(name: &str, uevents: &Uevents) -> Result<File, String> {
                 "there is no virtio-serial port and no tty named {name}, so no channel to the host"
             ));
         }
-        uevents.pause(left.min(Duration::from_millis(100)));
+        match &uevents {
+            Ok(socket) => sys::wait_readable(socket, left.min(LOOK_AGAIN)),
+            Err(_) => thread::sleep(left.min(LOOK_AGAIN)),
+        }
     }
+}
+
+/// Whether there is a channel of that name.
+pub(crate) fn is_there(name: &str) -> bool {
+    find(name).is_some()
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    if name.starts_with("tty") {
+        let path = Path::new("/dev").join(name);
+        return path.exists().then_some(path);
+    }
+    port(name)
 }
 
 fn open_both_ways(path: &Path) -> io::Result<File> {

@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
+use crate::shell::{self, Shell, Shells};
 use crate::sys;
 use crate::wire::{MAX_BYTES, Reply};
 
@@ -24,7 +25,13 @@ const LINGER: std::time::Duration = std::time::Duration::from_millis(500);
 pub(crate) struct Programs {
     running: Mutex<Running>,
     started: Condvar,
+    shell: Shells,
 }
+
+/// Where what a program writes, and how it ends, goes.
+pub(crate) type Answer = Box<dyn Fn(Reply) + Send + Sync>;
+/// The same, if anybody listens yet.
+pub(crate) type Listener = Arc<OnceLock<Answer>>;
 
 #[derive(Default)]
 struct Running {
@@ -69,24 +76,31 @@ impl Programs {
         &self,
         id: u32,
         argv: Vec<Vec<u8>>,
-        env: Vec<Vec<u8>>,
+        env: &[Vec<u8>],
         directory: Vec<u8>,
-        reply: impl Fn(Reply) + Send + 'static + Clone,
+        reply: impl Fn(Reply) + Send + Sync + 'static,
     ) -> io::Result<()> {
+        let reply: Answer = Box::new(reply);
+        let reply = match self.shell.take(&argv, env, &directory) {
+            Some(shell) => match shell.begin(reply) {
+                Ok(pid) => {
+                    self.lock().pids.insert(id, pid);
+                    return Ok(());
+                }
+                Err(reply) => reply,
+            },
+            None => reply,
+        };
         let mut argv = argv.into_iter().map(OsString::from_vec);
         let program = argv
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program was named"))?;
-        let (output, input) = sys::pipe()?;
         let mut command = Command::new(program);
         command
             .args(argv)
             .env_clear()
             .current_dir(OsString::from_vec(directory))
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(input.try_clone()?)
-            .stderr(input);
+            .stdin(Stdio::null());
         for variable in env {
             let equals = variable.iter().position(|&byte| byte == b'=');
             let (name, value) = variable.split_at(equals.unwrap_or(variable.len()));
@@ -96,21 +110,52 @@ impl Programs {
                 OsString::from_vec(value.to_vec()),
             );
         }
+        let listener = Arc::new(OnceLock::from(reply));
+        let child = self.start(command, listener)?;
+        self.lock().pids.insert(id, child.id() as i32);
+        Ok(())
+    }
+
+    /// Starts a shell for this script, which waits until it is [run](Self::run).
+    pub(crate) fn prepare(&self, script: Vec<u8>) -> io::Result<()> {
+        let listener = Arc::default();
+        let mut command = shell::command(&script);
+        command.stdin(Stdio::piped());
+        let mut child = self.start(command, Arc::clone(&listener))?;
+        if let Some(input) = child.stdin.take() {
+            let pid = child.id() as i32;
+            self.shell.keep(Shell::new(script, pid, input, listener));
+        }
+        Ok(())
+    }
+
+    /// Starts a program, with threads that hand on to the listener what it writes and how it ends. What there is before somebody listens
+    /// goes nowhere.
+    fn start(&self, mut command: Command, listener: Listener) -> io::Result<Child> {
+        let (output, input) = sys::pipe()?;
+        command
+            .process_group(0)
+            .stdout(input.try_clone()?)
+            .stderr(input);
         let (sender, status) = mpsc::channel();
-        {
+        let child = {
             let mut running = self.lock();
             let child = command.spawn()?;
-            let pid = child.id() as i32;
-            running.waiting.insert(pid, sender);
-            running.pids.insert(id, pid);
-        }
+            running.waiting.insert(child.id() as i32, sender);
+            child
+        };
         self.started.notify_all();
         // The command holds the write end: while it lives, the output has no end.
         drop(command);
 
         let (drained, all_read) = mpsc::channel::<()>();
         let mut output = File::from(output);
-        let tell = reply.clone();
+        let tell = |listener: &Listener, reply| {
+            if let Some(listener) = listener.get() {
+                listener(reply);
+            }
+        };
+        let its = Arc::clone(&listener);
         thread::spawn(move || {
             let _drained = drained;
             let mut buffer = vec![0; MAX_BYTES];
@@ -118,7 +163,7 @@ impl Programs {
                 if count == 0 {
                     break;
                 }
-                tell(Reply::Output(buffer[..count].to_vec()));
+                tell(&its, Reply::Output(buffer[..count].to_vec()));
             }
         });
         thread::spawn(move || {
@@ -126,13 +171,14 @@ impl Programs {
             // What it wrote comes first. Something in the background may keep the pipe for ever.
             let _ = all_read.recv_timeout(LINGER);
             let signal = status & 0x7f;
-            reply(if signal == 0 {
+            let end = if signal == 0 {
                 Reply::Exited(status >> 8 & 0xff)
             } else {
                 Reply::Signalled(signal)
-            });
+            };
+            tell(&listener, end);
         });
-        Ok(())
+        Ok(child)
     }
 
     /// Sends a signal to the group of a request's program.

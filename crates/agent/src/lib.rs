@@ -21,6 +21,7 @@ mod exec;
 mod modules;
 mod resolve;
 mod serve;
+mod shell;
 mod sys;
 mod uevents;
 mod wait_for;

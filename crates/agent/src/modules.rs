@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 
 use crate::sys;
 
@@ -17,8 +18,13 @@ pub(crate) struct Modules {
     files: HashMap<String, Vec<String>>,
     /// Modules that are loaded by hand only.
     manual: HashSet<String>,
-    done: Mutex<HashSet<String>>,
+    /// The files that were loaded, and whether that is over.
+    done: Mutex<HashMap<String, bool>>,
+    over: Condvar,
 }
+
+/// What modules are told: libata, not to wait for 200 ms at each port for a contact to stop bouncing, as those of virtual disks do not.
+const PARAMETERS: [(&str, &str); 1] = [("libata", "force=nodbdelay")];
 
 impl Modules {
     /// Reads the lists of this kernel; without them there are no modules.
@@ -31,10 +37,12 @@ impl Modules {
             manual: list("modules.manual").lines().map(str::to_owned).collect(),
             directory,
             done: Mutex::default(),
+            over: Condvar::new(),
         }
     }
 
-    /// Loads the drivers of every device that the kernel has found, and of those that they bring to light.
+    /// Loads the drivers of every device that the kernel has found, and of those that they bring to light. Those of network cards and the
+    /// others, which both wait for their devices, are loaded at once; each in order, since names of interfaces hang on that.
     pub(crate) fn load_for_all_devices(&self) {
         let mut seen = HashSet::new();
         loop {
@@ -45,9 +53,14 @@ impl Modules {
             if new.is_empty() {
                 return;
             }
-            for id in new {
-                self.load_for(&id);
-            }
+            let (cards, others): (Vec<String>, _) = new.into_iter().partition(|id| is_card(id));
+            let load = |ids: Vec<String>| ids.iter().for_each(|id| self.load_for(id));
+            thread::scope(|scope| {
+                if !cards.is_empty() {
+                    scope.spawn(|| load(cards));
+                }
+                load(others);
+            });
         }
     }
 
@@ -65,16 +78,31 @@ impl Modules {
         let files = self.files.get(module).into_iter().flatten();
         for file in files.rev() {
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            if !done.insert(file.clone()) {
+            if done.contains_key(file) {
+                // Another thread may be about it, and what comes next needs it.
+                while !done[file] {
+                    done = self.over.wait(done).unwrap_or_else(PoisonError::into_inner);
+                }
                 continue;
             }
+            done.insert(file.clone(), false);
             drop(done);
             let path = self.directory.join(file);
-            if let Err(error) = File::open(&path).and_then(|file| sys::load_module(&file)) {
+            let told = PARAMETERS.iter().find(|(name, _)| name_of(file) == *name);
+            let told = told.map_or("", |(_, parameters)| parameters);
+            if let Err(error) = File::open(&path).and_then(|file| sys::load_module(&file, told)) {
                 eprintln!("testjig-agent: failed to load {}: {error}", path.display());
             }
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.insert(file.clone(), true);
+            self.over.notify_all();
         }
     }
+}
+
+/// Whether this is the identifier of a network card: of PCI by its class, or of virtio (Virtio 1.2 §5, device type 1).
+fn is_card(id: &str) -> bool {
+    id.starts_with("pci:") && id.contains("bc02") || id.starts_with("virtio:d00000001")
 }
 
 /// The identifiers of all devices.
@@ -176,6 +204,46 @@ mod tests {
         assert!(!fits("virtio:d[", "virtio:d0"));
         assert!(!fits("a", "ab"));
         assert!(!fits("ab", "a"));
+    }
+
+    #[test]
+    fn network_cards_are_told_from_the_rest() {
+        assert!(is_card(
+            "pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00"
+        ));
+        assert!(is_card("virtio:d00000001v00001AF4"));
+        assert!(!is_card("virtio:d00000010v00001AF4"));
+        assert!(!is_card("virtio:d00000002v00001AF4"));
+        assert!(!is_card(
+            "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"
+        ));
+        assert!(!is_card("acpi:PNP0bc02:"));
+    }
+
+    #[test]
+    fn a_module_that_two_want_is_loaded_once_and_waited_for() {
+        let modules = Modules {
+            files: dependencies("a.ko: c.ko\nb.ko: c.ko\nc.ko:\n"),
+            ..Modules::default()
+        };
+        modules
+            .done
+            .lock()
+            .expect("sound")
+            .insert("c.ko".to_owned(), false);
+        let has = |file: &str| modules.done.lock().expect("sound").get(file).copied();
+        thread::scope(|scope| {
+            scope.spawn(|| modules.load("a"));
+            thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!(has("a.ko"), None, "what it needs is not there yet");
+            modules
+                .done
+                .lock()
+                .expect("sound")
+                .insert("c.ko".to_owned(), true);
+            modules.over.notify_all();
+        });
+        assert_eq!(has("a.ko"), Some(true));
     }
 
     #[test]

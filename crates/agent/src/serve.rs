@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,47 @@ use crate::uevents::Uevents;
 use crate::wire::{Exit, Frame, MAX_BYTES, Reply, Request};
 
 /// Nothing announces that an ordinary file has come or gone, so a wait for one looks again after so long.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The agent's side of the channel.
 pub(crate) struct Server {
     channel: Arc<Mutex<File>>,
     programs: Arc<Programs>,
     uevents: Arc<Uevents>,
+    settled: Arc<Settled>,
+}
+
+/// Whether the drivers of all devices that were there at boot are loaded.
+#[derive(Default)]
+pub(crate) struct Settled {
+    is_so: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Settled {
+    /// They are.
+    pub(crate) fn tell(&self) {
+        *self.is_so.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut is_so = self.is_so.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*is_so {
+            is_so = self
+                .told
+                .wait(is_so)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Server {
-    pub(crate) fn new(channel: &File, uevents: Arc<Uevents>) -> io::Result<Self> {
+    pub(crate) fn new(
+        channel: &File,
+        uevents: Arc<Uevents>,
+        settled: Arc<Settled>,
+    ) -> io::Result<Self> {
         let programs = Arc::new(Programs::default());
         let reaper = Arc::clone(&programs);
         thread::spawn(move || reaper.reap());
@@ -34,6 +64,7 @@ impl Server {
             channel: Arc::new(Mutex::new(channel.try_clone()?)),
             programs,
             uevents,
+            settled,
         })
     }
 
@@ -59,6 +90,9 @@ impl Server {
     }
 
     fn answer(&self, id: u32, request: Request) {
+        if !matches!(request, Request::Ping(_)) {
+            self.settled.wait();
+        }
         let result = match request {
             Request::Ping(number) => Ok(Reply::Pong(number)),
             Request::Exec {
@@ -68,11 +102,12 @@ impl Server {
             } => {
                 let channel = Arc::clone(&self.channel);
                 let reply = move |reply: Reply| send(&channel, id, &reply);
-                match self.programs.run(id, argv, env, directory, reply) {
+                match self.programs.run(id, argv, &env, directory, reply) {
                     Ok(()) => return,
                     Err(error) => Err(error),
                 }
             }
+            Request::Prepare(script) => self.programs.prepare(script).map(|()| Reply::Done),
             Request::Kill { exec, signal } => {
                 self.programs.kill(exec, signal).map(|()| Reply::Done)
             }

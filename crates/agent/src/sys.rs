@@ -91,16 +91,16 @@ fn end_machine(how: c_int) -> io::Error {
     io::Error::last_os_error()
 }
 
-/// Loads a module into the kernel; one that is loaded is well.
-pub(crate) fn load_module(file: &File) -> io::Result<()> {
+/// Loads a module into the kernel, with these parameters; one that is loaded is well.
+pub(crate) fn load_module(file: &File, parameters: &str) -> io::Result<()> {
     const EEXIST: i32 = 17;
-    let no_parameters = c"";
+    let parameters = text(parameters)?;
     // SAFETY: a descriptor that is open, a string that lives through the call, and a number.
     let result = unsafe {
         syscall(
             SYS_FINIT_MODULE,
             file.as_raw_fd(),
-            no_parameters.as_ptr(),
+            parameters.as_ptr(),
             0 as c_int,
         )
     };

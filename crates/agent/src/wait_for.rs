@@ -9,8 +9,8 @@ use crate::sys;
 
 /// How long if nothing is said.
 const USUAL: Duration = Duration::from_secs(60);
-/// Files that no uevent announces are looked for after so long.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Files that no uevent announces are looked for after so long; and a file goes a moment after its uevent.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const USAGE: &str = "usage: wait_for [--gone] PATH [SECONDS]";
 
 /// Waits; the exit status is 0 if it came to that, 1 if not in time, 2 for wrong usage.

@@ -10,7 +10,7 @@
 use std::io::{self, Read, Write};
 
 /// The version of this protocol, which the agent tells in its hello.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The longest frame, in bytes, without its length.
 pub const MAX_FRAME: usize = 128 << 10;
 /// The most bytes of a file or of output in one frame.
@@ -81,6 +81,8 @@ pub enum Request {
     Log(Vec<u8>),
     /// Writes everything to disks, and then ends the guest.
     Exit(Exit),
+    /// Starts a shell that waits for an [`Exec`](Self::Exec) of `/bin/sh` with this file as its only argument, in `/`, and is used then.
+    Prepare(Vec<u8>),
 }
 
 /// How a guest is to end.
@@ -223,6 +225,7 @@ impl Frame {
                 2 => Exit::Reboot,
                 _ => return Err(bad("an unknown way to end")),
             }),
+            11 => Request::Prepare(fields.bytes()?),
             _ => return Err(bad("an unknown request")),
         };
         fields.end().map(|()| request)
@@ -321,6 +324,7 @@ impl Request {
                 Exit::PowerOff => 1,
                 Exit::Reboot => 2,
             }),
+            Self::Prepare(script) => Bytes::new(id, 11).bytes(script),
         };
         frame.finish()
     }
@@ -526,6 +530,7 @@ mod tests {
             Request::Exit(Exit::Stay),
             Request::Exit(Exit::PowerOff),
             Request::Exit(Exit::Reboot),
+            Request::Prepare(b"/tmp/test".to_vec()),
         ];
         for request in requests {
             let bytes = request.encode(42).expect("it is short");

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// What of a run is measured.
 #[derive(Clone, Copy)]
 enum What {
-    /// From QEMU's start to the agent's first answer.
+    /// From QEMU's start to the agent's first answer, which does not wait for the drivers of all devices.
     Answer,
     /// The whole test.
     Whole,
@@ -61,6 +61,12 @@ fn main() {
         &cold,
         1000,
     );
+    figure(
+        "a test that does nothing, whole, cold q35",
+        What::Whole,
+        &cold,
+        0,
+    );
     let bare = script("bare.sh", "cold", "-nodefaults");
     figure(
         "the same without default devices",
@@ -96,11 +102,15 @@ fn main() {
 fn tell(what: &str, sorted: &[Duration], wanted: Duration) {
     let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1000.0);
     let (median, least) = (sorted[sorted.len() / 2], sorted[0]);
-    println!(
-        "{what:<52} {:>9} {:>9} {:>9}",
-        millis(median),
-        millis(least),
+    let wanted = if wanted.is_zero() {
+        "-".to_owned()
+    } else {
         millis(wanted)
+    };
+    println!(
+        "{what:<52} {:>9} {:>9} {wanted:>9}",
+        millis(median),
+        millis(least)
     );
 }
 

@@ -62,6 +62,13 @@ fn the_guest_halfs_status_is_the_words_and_the_tests() {
 }
 
 #[test]
+fn the_guest_half_finds_what_the_machine_began_with() {
+    let host = "truncate -s 1M $tmpdir/disk && qemu -M q35 -no-hpet -hda $tmpdir/disk";
+    let guest = "test -b /dev/sda && test -b /dev/sr0 && test -d /sys/class/net/eth0";
+    expect(run(host, guest, &[]), 0, &["1 passed"]);
+}
+
+#[test]
 fn a_machine_in_the_background_is_told_and_asked() {
     let host = format!(
         "start_qemu {SMALL} || return 1
@@ -189,9 +196,9 @@ fn with_agent(script_of_agent: &str, arguments: &[&str]) -> (Option<i32>, String
     (status.code(), String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// A hello, as a shell prints it: identifier 0, version 1, an empty release, no uptime.
+/// A hello, as a shell prints it: identifier 0, version 2, an empty release, no uptime.
 const HELLO: &str =
-    r"printf '\025\0\0\0\0\0\0\0\200\001\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > /dev/ttyS1";
+    r"printf '\025\0\0\0\0\0\0\0\200\002\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > /dev/ttyS1";
 
 #[test]
 fn an_agent_that_is_silent_wedged_or_lying_is_found_out() {
@@ -281,20 +288,26 @@ fn a_state_is_used_again_and_a_corrupted_one_is_not() {
     run(&[]);
     run(&["--cold"]);
     let states = cache.path().join("testjig/guest/states");
-    for state in fs::read_dir(states).expect("it was made").flatten() {
-        fs::write(state.path(), "no state").expect("writable");
+    let spoil = |part: &str| {
+        for state in fs::read_dir(&states).expect("it was made").flatten() {
+            fs::write(state.path().join(part), "no state").expect("writable");
+        }
+        run(&[])
+    };
+    for part in ["machine", "memory"] {
+        let said = spoil(part);
+        assert!(said.contains("was of no use, so it boots"), "{said}");
     }
-    let said = run(&[]);
-    assert!(said.contains("was of no use, so it boots"), "{said}");
     run(&[]);
     let ids = fs::read_to_string(ids).expect("it was written");
     let ids: Vec<&str> = ids.lines().collect();
-    assert_eq!(ids.len(), 5);
+    assert_eq!(ids.len(), 6);
     assert_eq!(
         ids[0], ids[1],
         "the second began where the first had booted to"
     );
     assert_ne!(ids[1], ids[2], "--cold boots");
     assert_ne!(ids[0], ids[3], "the state was no state");
-    assert_eq!(ids[3], ids[4], "another was written");
+    assert_ne!(ids[3], ids[4], "its memory was no memory");
+    assert_eq!(ids[4], ids[5], "another was written");
 }

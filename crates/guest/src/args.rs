@@ -94,6 +94,34 @@ impl Arguments {
         own
     }
 
+    /// How many bytes of memory the machine begins with, if the test says nothing else of it: neither where it lies nor how it is divided.
+    pub(crate) fn plain_memory(&self) -> Option<u64> {
+        let is_special = |word: &String| {
+            let name = word.trim_start_matches('-');
+            matches!(name, "numa" | "mem-path" | "mem-prealloc") || word.contains("memory-backend")
+        };
+        if self.words.iter().any(is_special) {
+            return None;
+        }
+        let is_size = |pair: &&[String]| matches!(&*pair[0], "-m" | "--m");
+        let mut sizes = self.words.windows(2).filter(is_size);
+        let (Some(pair), None) = (sizes.next(), sizes.next()) else {
+            return None;
+        };
+        let (("size", Some(size)) | (size, None)) = options(&pair[1]).next()? else {
+            return None;
+        };
+        let digits = size.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+        let shift = match &size[digits.len()..] {
+            "" | "m" | "M" => 20,
+            "g" | "G" => 30,
+            _ => return None,
+        };
+        let size: u64 = digits.parse().ok()?;
+        size.checked_shl(shift)
+            .filter(|bytes| bytes >> shift == size)
+    }
+
     fn push<const N: usize>(&mut self, words: [&str; N]) {
         self.words.extend(words.map(str::to_owned));
     }
@@ -228,6 +256,25 @@ mod tests {
             own.words.join(" "),
             "-net none -m 1 -machine acpi=off -machine hpet=off -drive file=a,if=virtio -device virtio-balloon"
         );
+    }
+
+    #[test]
+    fn memory_of_which_nothing_else_is_said_is_plain() {
+        let memory = |line| read(line).plain_memory();
+        assert_eq!(memory("-M q35"), Some(256 << 20));
+        assert_eq!(memory("-m 1G"), Some(1 << 30));
+        assert_eq!(memory("-m 320,slots=1,maxmem=1G"), Some(320 << 20));
+        assert_eq!(memory("-m size=64M"), Some(64 << 20));
+        for line in [
+            "-m 1.5G",
+            "-m slots=1,size=64M",
+            "-m 64 -m 128",
+            "-numa node",
+            "-mem-path /dev/shm",
+            "-object memory-backend-ram,id=a,size=256M -machine memory-backend=a",
+        ] {
+            assert_eq!(memory(line), None, "{line}");
+        }
     }
 
     #[test]

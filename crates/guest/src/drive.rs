@@ -15,7 +15,7 @@ use testjig_qmp::events::Shutdown;
 use testjig_vm::{ExitReport, ExitStatus};
 
 use crate::machine::{Machine, Occurrence};
-use crate::typed;
+use crate::schemas::Schemas;
 
 /// How long an agent may take to answer a ping. Under load a guest without KVM is slow.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ impl Problem {
 /// What a host half may ask of a machine.
 pub(crate) enum Ask {
     /// A command of the monitor with its words.
-    Qmp(String, Vec<String>),
+    Qmp(String, Vec<String>, Arc<Schemas>),
     /// A line of the human monitor.
     Hmp(String),
     /// A program to run in the guest.
@@ -75,8 +75,10 @@ pub(crate) type Answer = Result<(Vec<u8>, i32), String>;
 pub(crate) struct State {
     pub(crate) pid: u32,
     pub(crate) command_line: String,
-    /// The agent has said hello, after so long.
-    pub(crate) ready: Option<Duration>,
+    /// The agent has answered for the first time, after so long.
+    pub(crate) answered: Option<Duration>,
+    /// The drivers of the devices that the machine began with are loaded.
+    pub(crate) ready: bool,
     /// The guest half's status.
     pub(crate) status: Option<i32>,
     pub(crate) problem: Option<Problem>,
@@ -90,7 +92,9 @@ pub(crate) struct State {
     /// What a guest half in Rust has told its host half.
     pub(crate) told: Vec<String>,
     pub(crate) stderr: String,
-    /// The end of what the guest printed.
+    /// How many bytes the guest has printed.
+    pub(crate) printed: u64,
+    /// The end of them.
     pub(crate) tail: VecDeque<u8>,
 }
 
@@ -153,12 +157,18 @@ impl Handle {
         self.state().waiting += 1;
         let came = self.wait(deadline, is_so);
         self.state().waiting -= 1;
+        self.wake();
         came
     }
 
     /// Lets the machine end as soon as its guest half is over.
     pub(crate) fn release(&self) {
         self.state().released = true;
+        self.wake();
+    }
+
+    /// Has the thread of the machine look what has changed.
+    fn wake(&self) {
         let _ = (&*self.waker).write(&[1]);
     }
 
@@ -191,7 +201,7 @@ impl Handle {
     pub(crate) fn fail(&self, problem: Problem) {
         self.state().problem.get_or_insert(problem);
         self.shared.1.notify_all();
-        let _ = (&*self.waker).write(&[1]);
+        self.wake();
     }
 
     /// Tells the host half something.
@@ -205,7 +215,7 @@ impl Handle {
         let (sender, answer) = mpsc::channel();
         let gone = || "the machine is not running".to_owned();
         self.asks.send((ask, sender)).map_err(|_| gone())?;
-        let _ = (&*self.waker).write(&[1]);
+        self.wake();
         answer.recv().unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -248,10 +258,9 @@ pub(crate) struct Errand<'a> {
 /// Where the guest half is.
 enum Phase {
     Booting,
-    /// It was restored, and its agent was asked whether it is there.
-    Waking(u32),
-    /// Its parts that are still to be written, and the request for the last one.
-    Writing(u32),
+    /// Its agent was asked for something that it answers when the guest is ready. It was told of its half in the same breath, if that is a
+    /// script and the machine's state is not to be kept before.
+    Waking(u32, Option<u32>),
     Running(u32),
     /// The guest half is a function on the host.
     Driven,
@@ -280,10 +289,7 @@ pub(crate) fn drive(mut machine: Machine, started: Instant, reins: &Reins, mut e
         panicked: false,
     };
     if machine.is_restored() {
-        if let Ok(ping) = machine.send(&Request::Ping(0)) {
-            driver.phase = Phase::Waking(ping);
-            driver.ping = Some((ping, Instant::now()));
-        }
+        driver.wake(&mut machine, &errand, &Request::Ping(0));
     }
     let report = driver.run(&mut machine, &mut errand);
     let mut state = lock(&reins.shared);
@@ -355,7 +361,7 @@ impl Driver<'_> {
             }
             let soon = Instant::now()
                 + if matches!(self.phase, Phase::Over(_)) {
-                    Duration::from_millis(20)
+                    Duration::from_millis(100)
                 } else {
                     Duration::from_millis(500)
                 };
@@ -376,10 +382,11 @@ impl Driver<'_> {
                     self.printed(&bytes, errand);
                 }
                 Occurrence::Hello { .. } => {
-                    machine.keep_state();
-                    if let Some(report) = self.awake(machine, errand) {
-                        return report;
-                    }
+                    self.heard = Instant::now();
+                    let boot = self.started.elapsed();
+                    self.change(|state| state.answered = Some(boot));
+                    // Everything but a ping waits for the drivers.
+                    self.wake(machine, errand, &Request::Stat(b"/".to_vec()));
                 }
                 Occurrence::Nonsense(what) => {
                     self.fail(Problem::Guest(format!(
@@ -408,27 +415,51 @@ impl Driver<'_> {
         }
     }
 
-    /// The agent is there: it gets the guest half.
-    fn awake(&mut self, machine: &mut Machine, errand: &mut Errand<'_>) -> Option<ExitReport> {
+    /// Asks the agent for what it answers when the guest is ready, and has it run the guest half then. All is sent at once: an answer that is
+    /// waited for in between costs a guest without KVM some 10 ms.
+    fn wake(&mut self, machine: &mut Machine, errand: &Errand<'_>, request: &Request) {
+        // A shell is part of a state that is to be kept: of scripts that begin there, one that waits for them.
+        let prepare = Request::Prepare(SCRIPT.to_vec());
+        let request = if machine.is_to_be_kept() {
+            &prepare
+        } else {
+            request
+        };
+        let Ok(asked) = machine.send(request) else {
+            return;
+        };
+        let exec = if machine.is_to_be_kept() {
+            None
+        } else {
+            self.hand_over(machine, errand)
+        };
+        self.phase = Phase::Waking(asked, exec);
+        self.ping = Some((asked, Instant::now()));
+    }
+
+    /// Hands the guest its half, if that is a script; the request that runs it.
+    fn hand_over(&self, machine: &mut Machine, errand: &Errand<'_>) -> Option<u32> {
+        let exec = start_script(machine, errand.script?, &errand.env);
+        let failed = |error| format!("failed to hand the guest its half: {error}");
+        exec.map_err(|error| self.fail(Problem::Guest(failed(error))))
+            .ok()
+    }
+
+    /// The guest is ready.
+    fn awake(&mut self, machine: &mut Machine, errand: &Errand<'_>, exec: Option<u32>) {
+        let exec = if machine.is_to_be_kept() {
+            machine.keep_state();
+            self.hand_over(machine, errand)
+        } else {
+            exec
+        };
         let boot = self.started.elapsed();
         self.heard = Instant::now();
-        self.change(|state| state.ready = Some(boot));
-        let Some(script) = errand.script else {
-            self.phase = Phase::Driven;
-            return None;
-        };
-        match write_script(machine, script) {
-            Ok(last) => {
-                self.phase = Phase::Writing(last);
-                None
-            }
-            Err(error) => {
-                self.fail(Problem::Guest(format!(
-                    "failed to hand the guest its half: {error}"
-                )));
-                Some(machine.end())
-            }
-        }
+        self.change(|state| {
+            state.answered.get_or_insert(boot);
+            state.ready = true;
+        });
+        self.phase = exec.map_or(Phase::Driven, Phase::Running);
     }
 
     /// Hands on what the guest printed.
@@ -439,6 +470,7 @@ impl Driver<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .add(bytes);
         self.change(|state| {
+            state.printed += bytes.len() as u64;
             state.tail.extend(bytes);
             let more = state.tail.len().saturating_sub(TAIL);
             state.tail.drain(..more);
@@ -481,21 +513,11 @@ impl Driver<'_> {
             return None;
         }
         match (&self.phase, reply) {
-            (Phase::Waking(ping), Reply::Pong(_)) if *ping == id => {
-                return self.awake(machine, errand);
-            }
-            (Phase::Writing(last), Reply::Done) if *last == id => {
-                let exec = Request::Exec {
-                    argv: vec![b"/bin/sh".to_vec(), SCRIPT.to_vec()],
-                    env: errand.env.clone(),
-                    directory: b"/".to_vec(),
-                };
-                match machine.send(&exec) {
-                    Ok(exec) => self.phase = Phase::Running(exec),
-                    Err(error) => self.fail(Problem::Guest(format!(
-                        "failed to start the guest half: {error}"
-                    ))),
-                }
+            (Phase::Waking(asked, exec), Reply::Pong(_) | Reply::Stat { .. } | Reply::Done)
+                if *asked == id =>
+            {
+                let exec = *exec;
+                self.awake(machine, errand, exec);
             }
             (Phase::Running(exec), Reply::Output(bytes)) if *exec == id => {
                 self.printed(&bytes, errand);
@@ -542,7 +564,8 @@ impl Driver<'_> {
         answer: mpsc::Sender<Answer>,
     ) -> Option<ExitReport> {
         let reply = match ask {
-            Ask::Qmp(command, words) => typed::arguments(machine.qmp(), &command, &words)
+            Ask::Qmp(command, words, schemas) => schemas
+                .arguments(machine.qmp(), &command, &words)
                 .and_then(|arguments| {
                     let reply = machine.qmp().execute_raw(&command, arguments);
                     reply.map_err(|error| error.to_string())
@@ -556,7 +579,7 @@ impl Driver<'_> {
                 },
             ),
             Ask::Guest(argv) => {
-                if matches!(self.phase, Phase::Booting | Phase::Waking(_)) {
+                if matches!(self.phase, Phase::Booting | Phase::Waking(..)) {
                     Err("the guest is not ready; use wait_guest first".to_owned())
                 } else {
                     let env = vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec()];
@@ -692,21 +715,24 @@ fn is_closed(stream: &UnixStream) -> bool {
     poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
 }
 
-/// Sends the guest half; returns the request that writes its last part.
-fn write_script(machine: &mut Machine, script: &[u8]) -> std::io::Result<u32> {
-    let mut last = machine.send(&Request::Write {
-        path: SCRIPT.to_vec(),
-        mode: 0o755,
-        append: false,
-        bytes: Vec::new(),
-    })?;
-    for part in script.chunks(MAX_BYTES) {
-        last = machine.send(&Request::Write {
+/// Sends the guest half and has it run, without waiting in between: the agent takes requests in turn, and tells if one fails. Returns the
+/// request that runs it.
+fn start_script(machine: &mut Machine, script: &[u8], env: &[Vec<u8>]) -> std::io::Result<u32> {
+    let (first, rest) = script.split_at(script.len().min(MAX_BYTES));
+    for (part, append) in [(first, false)]
+        .into_iter()
+        .chain(rest.chunks(MAX_BYTES).map(|part| (part, true)))
+    {
+        machine.send(&Request::Write {
             path: SCRIPT.to_vec(),
             mode: 0o755,
-            append: true,
+            append,
             bytes: part.to_vec(),
         })?;
     }
-    Ok(last)
+    machine.send(&Request::Exec {
+        argv: vec![b"/bin/sh".to_vec(), SCRIPT.to_vec()],
+        env: env.to_vec(),
+        directory: b"/".to_vec(),
+    })
 }

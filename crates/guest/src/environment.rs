@@ -101,6 +101,7 @@ pub struct Manifest {
 /// CACHE/guest/SUITE-MACHINE/VERSION/modules/…       the drivers that guests may want
 /// CACHE/guest/initramfs/HASH.cpio                   what was made of them
 /// CACHE/guest/states/HASH.state                     machines that have booted them
+/// CACHE/guest/schemas/HASH.json                     what QEMUs' monitors can be told
 /// ```
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -349,6 +350,11 @@ impl Environment {
     /// Where the states of machines that booted it are kept.
     pub fn states(&self) -> PathBuf {
         self.cache.join("states")
+    }
+
+    /// Where it is kept what the monitors of QEMUs can be told.
+    pub fn schemas(&self) -> PathBuf {
+        self.cache.join("schemas")
     }
 
     fn build_initramfs(&self) -> Result<Vec<u8>, EnvironmentError> {

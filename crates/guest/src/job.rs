@@ -33,6 +33,8 @@ pub struct Job {
     pub accel: String,
     /// A directory of this run's own, which is removed with all that is in it.
     pub directory: PathBuf,
+    /// Where it is kept what the monitors of QEMUs can be told.
+    pub schemas: PathBuf,
     /// Where the states of booted machines are kept; none are used without.
     pub states: Option<PathBuf>,
     /// Where a golden file may be written anew instead of being compared with.

@@ -14,6 +14,7 @@ use testjig_qmp::Qmp;
 use testjig_vm::{ExitReport, Process, Qemu, Spawn};
 
 use crate::args::{Arguments, nic_device};
+use crate::memory::Memory;
 use crate::snapshot::Snapshot;
 
 /// How long QEMU may take to build a machine.
@@ -24,6 +25,11 @@ const END_TIME: Duration = Duration::from_secs(5);
 const PORT: &str = "testjig.agent";
 /// The slot of the agent's controller: high, so that what a test adds gets the slots that it would have.
 const SLOT: &str = "1e";
+
+/// What a kernel is told to do without, because it takes a machine without KVM long: the check of the timer's interrupt, and 100 ms to find
+/// out how fast the local APIC's timer is; a change of each of 5,000 locked instructions for want of a second CPU; page tables for a read-only
+/// kernel; 2 MiB of zeros for the variables of each CPU. And not to save work where others would wait for it (RCU).
+const QUICK: &str = "no_timer_check nolapic_timer noreplace-smp rodata=off percpu_alloc=page rcupdate.rcu_expedited=1";
 
 /// How the host reaches the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -117,8 +123,8 @@ pub struct Machine {
     console: Option<UnixStream>,
     pending: VecDeque<Occurrence>,
     command_line: String,
-    /// Where its state is to be written once it has booted.
-    unsaved: Option<Snapshot>,
+    /// Where its state is to be written once it has booted, and the memory that belongs to it.
+    unsaved: Option<(Snapshot, Option<Memory>)>,
     is_restored: bool,
 }
 
@@ -133,44 +139,69 @@ impl Machine {
         }
         let snapshot = match &boot.warm {
             Some(home) if can_be_warm(qemu) => {
-                let words = words(qemu, boot, [0, 0, 0]);
+                let words = words(qemu, boot, [0, 0, 0], None);
                 let variable: Vec<&str> = boot.variable.iter().map(String::as_str).collect();
                 let files = [&*boot.kernel, &*boot.initramfs];
-                let snapshot = Snapshot::of(home, qemu, &words, files, &variable)
+                let memory = boot.arguments.plain_memory();
+                let snapshot = Snapshot::of(home, qemu, &words, files, &variable, memory)
                     .map_err(|error| BootError::Host("look at the guest's files", error))?;
                 Some(snapshot)
             }
             _ => None,
         };
         if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.exists()) {
-            let mut machine = Self::spawn(qemu, boot, directory, &["-incoming", "defer"])?;
-            match snapshot.restore(&mut machine.qmp) {
-                Ok(()) => {
+            let memory = snapshot.memory();
+            let started = Self::spawn(qemu, boot, directory, memory.as_ref(), true);
+            let restored = started
+                .map_err(|error| error.to_string())
+                .and_then(|mut machine| {
+                    snapshot.restore(&mut machine.qmp)?;
                     machine.is_restored = true;
-                    return Ok(machine);
-                }
+                    Ok(machine)
+                });
+            match restored {
+                Ok(machine) => return Ok(machine),
                 Err(problem) => {
                     eprintln!("note: a machine's state was of no use, so it boots: {problem}");
                     snapshot.forget();
                 }
             }
         }
-        let mut machine = Self::spawn(qemu, boot, directory, &[])?;
-        machine.unsaved = snapshot;
+        let memory = match &snapshot {
+            Some(snapshot) => snapshot
+                .new_memory()
+                .map_err(|error| BootError::Host("make the machine's memory", error))?,
+            None => None,
+        };
+        let mut machine = Self::spawn(qemu, boot, directory, memory.as_ref(), false)?;
+        machine.unsaved = snapshot.map(|snapshot| (snapshot, memory));
         Ok(machine)
     }
 
-    fn spawn(qemu: &Qemu, boot: &Boot, directory: &Path, more: &[&str]) -> Result<Self, BootError> {
+    fn spawn(
+        qemu: &Qemu,
+        boot: &Boot,
+        directory: &Path,
+        memory: Option<&Memory>,
+        is_incoming: bool,
+    ) -> Result<Self, BootError> {
         let pair = || UnixStream::pair().map_err(|error| BootError::Host("make sockets", error));
         let ((monitor, its_monitor), (agent, its_agent), (console, its_console)) =
             (pair()?, pair()?, pair()?);
-        let inherit: Vec<OwnedFd> = vec![its_monitor.into(), its_agent.into(), its_console.into()];
+        let mut inherit: Vec<OwnedFd> =
+            vec![its_monitor.into(), its_agent.into(), its_console.into()];
         let numbers = [0, 1, 2].map(|index: usize| inherit[index].as_raw_fd());
+        let memory = memory
+            .map(|memory| memory.words(&mut inherit))
+            .transpose()
+            .map_err(|error| BootError::Host("hand on the machine's memory", error))?;
         let mut command = qemu.command();
         command
-            .args(words(qemu, boot, numbers))
-            .args(more)
+            .args(words(qemu, boot, numbers, memory))
             .current_dir(directory);
+        if is_incoming {
+            command.args(["-incoming", "defer"]);
+        }
         let command_line = format!("{command:?}");
         let how = Spawn {
             inherit: &inherit,
@@ -216,11 +247,16 @@ impl Machine {
         self.is_restored
     }
 
-    /// Writes its state for those that come after it, if that is wanted. To be called when its agent has said hello.
+    /// Whether its state is wanted by those that come after it, and not written yet.
+    pub fn is_to_be_kept(&self) -> bool {
+        self.unsaved.is_some()
+    }
+
+    /// Writes its state for those that come after it, if that is wanted. To be called when its guest is ready.
     pub fn keep_state(&mut self) {
-        if let Some(snapshot) = self.unsaved.take() {
+        if let Some((snapshot, memory)) = self.unsaved.take() {
             // The next one boots, too.
-            if let Err(problem) = snapshot.save(&mut self.qmp) {
+            if let Err(problem) = snapshot.save(&mut self.qmp, memory.as_ref()) {
                 eprintln!("note: the machine's state was not kept: {problem}");
             }
         }
@@ -548,7 +584,12 @@ fn declined(said: &str) -> BootError {
 }
 
 /// QEMU's words: what testjig needs, and then the test's own.
-fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<String> {
+fn words(
+    qemu: &Qemu,
+    boot: &Boot,
+    [monitor, agent, console]: [i32; 3],
+    memory: Option<[String; 4]>,
+) -> Vec<String> {
     let arguments = &boot.arguments;
     let mut words: Vec<String> = Vec::new();
     let mut add = |new: &[&str]| words.extend(new.iter().map(|&word| word.to_owned()));
@@ -576,8 +617,7 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
     if !arguments.own_accel {
         add(&["-accel", &boot.accel]);
     }
-    let mut append =
-        "console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4 no_timer_check".to_owned();
+    let mut append = format!("console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4 {QUICK}");
     if boot.channel == ChannelKind::Isa {
         add(&["-serial", "chardev:testjig-agent"]);
         append.push_str(" testjig.channel=ttyS1");
@@ -598,6 +638,7 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
     }
     add(&["-append", &append]);
     words.extend(arguments.words.iter().cloned());
+    words.extend(memory.into_iter().flatten());
     // Behind the test's own: a port of which the test does not say on which bus it is goes to the first that there is.
     if boot.channel == ChannelKind::Virtio {
         let mut add = |new: &str| words.extend(["-device".to_owned(), new.to_owned()]);
@@ -608,6 +649,8 @@ fn words(qemu: &Qemu, boot: &Boot, [monitor, agent, console]: [i32; 3]) -> Vec<S
         if qemu.caps.devices.contains("pvpanic") {
             add("pvpanic");
         }
+        // The firmware runs the display's ROM and no other: network cards' would look for a server to boot from, which takes 0.3 s.
+        words.extend(["-fw_cfg", "name=etc/pci-optionrom-exec,string=\u{1}"].map(str::to_owned));
     }
     words
 }

@@ -88,19 +88,19 @@ const WANTED: &[&str] = &[
 ];
 
 /// Those that are loaded by hand only: what they do at boot takes long and few tests want it.
-pub(crate) const MANUAL: [&str; 5] = ["floppy", "i2c_piix4", "i2c_i801", "evdev", "sg"];
+const MANUAL: [&str; 5] = ["floppy", "i2c_piix4", "i2c_i801", "evdev", "sg"];
 
 /// The modules of a kernel that were chosen, and the text of its lists.
 #[derive(Debug, Default)]
-pub(crate) struct Chosen {
+struct Chosen {
     /// Their files, below the directory of the kernel's modules.
-    pub(crate) files: BTreeSet<String>,
+    files: BTreeSet<String>,
     /// `modules.dep`.
-    pub(crate) dependencies: String,
+    dependencies: String,
     /// `modules.alias`.
-    pub(crate) aliases: String,
+    aliases: String,
     /// `modules.softdep`.
-    pub(crate) soft_dependencies: String,
+    soft_dependencies: String,
 }
 
 /// What a module says of itself.
@@ -113,12 +113,48 @@ struct Info {
     wants: Vec<String>,
 }
 
-/// Chooses from the modules of a kernel, which lie below `directory` (`…/lib/modules/RELEASE`).
-pub(crate) fn choose(directory: &Path) -> io::Result<Chosen> {
+/// Whether a guest may want a module of a distribution's kernel for its own sake.
+pub(crate) fn wanted(name: &str) -> bool {
+    WANTED.contains(&name)
+}
+
+/// A kernel that was built for guests has only what they want.
+pub(crate) fn all(_: &str) -> bool {
+    true
+}
+
+/// Copies the modules of a kernel of these names, and those that they need, and writes the lists of them.
+pub(crate) fn copy(tree: &Path, which: fn(&str) -> bool, to: &Path) -> io::Result<()> {
+    let chosen = choose(tree, which)?;
+    for file in &chosen.files {
+        let copy = to.join(file);
+        fs::create_dir_all(copy.parent().unwrap_or(to))?;
+        fs::copy(tree.join(file), &copy)?;
+    }
+    let lists = [
+        ("modules.dep", &chosen.dependencies),
+        ("modules.alias", &chosen.aliases),
+        ("modules.softdep", &chosen.soft_dependencies),
+        ("modules.manual", &(MANUAL.join("\n") + "\n")),
+    ];
+    for (name, text) in lists {
+        fs::write(to.join(name), text)?;
+    }
+    for name in ["modules.builtin", "modules.order"] {
+        let from = tree.join(name);
+        if from.is_file() {
+            fs::copy(&from, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Chooses from the modules of a kernel, which lie below `directory` (`…/lib/modules/RELEASE`): those of these names, and what they need.
+fn choose(directory: &Path, which: fn(&str) -> bool) -> io::Result<Chosen> {
     let mut paths = BTreeMap::new();
     find(directory, Path::new(""), &mut paths)?;
     let mut known: BTreeMap<String, Info> = BTreeMap::new();
-    let mut left: Vec<String> = WANTED.iter().map(|&name| name.to_owned()).collect();
+    let mut left: Vec<String> = paths.keys().filter(|name| which(name)).cloned().collect();
     while let Some(name) = left.pop() {
         let Some(file) = paths.get(&name).filter(|_| !known.contains_key(&name)) else {
             continue;

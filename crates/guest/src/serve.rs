@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -54,7 +53,7 @@ impl Test {
         let args: Vec<String> = call.args.iter().map(text).collect();
         let done = || Ok((Vec::new(), 0));
         match call.word.as_str() {
-            "qemu" => self.qemu(&args, &call.directory, stream),
+            "qemu" => self.qemu(args, &call.directory, stream),
             "start_qemu" => self.start_qemu(args, &call.directory),
             "qemu_is_okay" => {
                 let machine = self.machine()?;
@@ -73,8 +72,9 @@ impl Test {
             "stop_qemu" => self.machine()?.ask(Ask::End),
             "qmp" => {
                 let (command, words) = args.split_first().ok_or("which command?")?;
+                let schemas = Arc::clone(&self.schemas);
                 self.machine()?
-                    .ask(Ask::Qmp(command.clone(), words.to_vec()))
+                    .ask(Ask::Qmp(command.clone(), words.to_vec(), schemas))
             }
             "hmp" => self.machine()?.ask(Ask::Hmp(args.join(" "))),
             "guest" if !args.is_empty() => self.machine()?.ask(Ask::Guest(call.args.clone())),
@@ -82,7 +82,7 @@ impl Test {
             "wait_guest" => {
                 let machine = self.machine()?;
                 let limit = limit(args.first())?;
-                let ready = |state: &drive::State| state.ready.is_some() || state.ended;
+                let ready = |state: &drive::State| state.ready || state.ended;
                 if machine.wait(Instant::now() + limit, ready) && !machine.state().ended {
                     done()
                 } else {
@@ -160,7 +160,10 @@ impl Test {
             String::from_utf8_lossy(&log).contains(wanted)
         };
         loop {
-            let ended = machine.state().ended;
+            let (ended, printed) = {
+                let state = machine.state();
+                (state.ended, state.printed)
+            };
             if found() {
                 return Ok(());
             }
@@ -175,9 +178,9 @@ impl Test {
                     limit.as_secs()
                 ));
             }
-            // Woken by whatever the machine does, printing included.
+            // Another machine of the test may print it, too.
             let soon = deadline.min(Instant::now() + Duration::from_millis(50));
-            machine.wait(soon, |state| state.ended);
+            machine.wait(soon, |state| state.ended || state.printed != printed);
         }
     }
 
@@ -247,12 +250,9 @@ impl Test {
     /// Starts a machine in the calling thread, whose it then is.
     fn start(&self, args: Vec<String>, directory: &[u8]) -> Result<Machine, String> {
         // Files that the test names are where it is.
-        let mut qemu = self.job.qemu.clone();
         let directory = PathBuf::from(OsString::from_vec(directory.to_vec()));
         let boot = self.boot(args);
-        qemu.env
-            .push(("TMPDIR".to_owned(), self.job.directory.clone().into()));
-        Machine::start(&qemu, &boot, &directory).map_err(|error| {
+        Machine::start(&self.qemu, &boot, &directory).map_err(|error| {
             match &error {
                 BootError::Lacks(reason) => self.skipped(reason),
                 other => drop(lock(&self.declined).get_or_insert_with(|| other.to_string())),
@@ -262,20 +262,35 @@ impl Test {
     }
 
     /// A machine in the foreground: what it prints is the word's output, and the guest half's status the word's.
-    fn qemu(&self, args: &[String], directory: &[u8], stream: &UnixStream) -> drive::Answer {
-        let started = Instant::now();
-        let machine = self.start(args.to_vec(), directory)?;
-        let (handle, reins) = drive::pair().map_err(|error| error.to_string())?;
-        lock(&self.machines).push(handle.clone());
-        let caller = Caller(stream);
-        let mut echo = |bytes: &[u8]| caller.print(Stream::Output, bytes);
-        let errand = Errand {
-            echo: Some(&mut echo),
-            abandoned: Some(stream),
-            ..self.errand()
-        };
-        drive::drive(machine, started, &reins, errand);
-        outcome(&handle)
+    fn qemu(
+        self: &Arc<Self>,
+        args: Vec<String>,
+        directory: &[u8],
+        stream: &UnixStream,
+    ) -> drive::Answer {
+        let began = Instant::now();
+        let stream = stream.try_clone().map_err(|error| error.to_string())?;
+        let (sender, ended) = std::sync::mpsc::channel();
+        let (test, directory) = (Arc::clone(self), directory.to_vec());
+        self.starter.run(move || {
+            let foreground = || {
+                let machine = test.start(args, &directory)?;
+                let (handle, reins) = drive::pair().map_err(|error| error.to_string())?;
+                lock(&test.machines).push(handle.clone());
+                let caller = Caller(&stream);
+                let mut echo = |bytes: &[u8]| caller.print(Stream::Output, bytes);
+                let errand = Errand {
+                    echo: Some(&mut echo),
+                    abandoned: Some(&stream),
+                    ..test.errand()
+                };
+                drive::drive(machine, began, &reins, errand);
+                outcome(&handle)
+            };
+            let _ = sender.send(foreground());
+        });
+        let gone = || Err("its thread ended".to_owned());
+        ended.recv().unwrap_or_else(|_| gone())
     }
 
     /// A machine in the background.
@@ -290,15 +305,16 @@ impl Test {
         let directory = directory.to_vec();
         // A thread of its own, with which QEMU ends.
         let began = Instant::now();
-        thread::spawn(move || match test.start(args, &directory) {
-            Ok(machine) => {
-                let pid = machine.pid();
-                lock(&test.machines).push(handle);
-                let _ = sender.send(Ok(pid));
-                drive::drive(machine, began, &reins, test.errand());
-            }
-            Err(problem) => drop(sender.send(Err(problem))),
-        });
+        self.starter
+            .run(move || match test.start(args, &directory) {
+                Ok(machine) => {
+                    let pid = machine.pid();
+                    lock(&test.machines).push(handle);
+                    let _ = sender.send(Ok(pid));
+                    drive::drive(machine, began, &reins, test.errand());
+                }
+                Err(problem) => drop(sender.send(Err(problem))),
+            });
         let pid = started
             .recv()
             .unwrap_or_else(|_| Err("its thread ended".to_owned()))?;

@@ -1,8 +1,9 @@
 //! Guests that were booted before: [`Snapshot`].
 //!
-//! A machine that has booted is written to a file, as a migration, and each later run of an equal machine begins there: it answers in the
-//! time that QEMU takes to start and to read the file. What the state hangs on is in the file's name, so that whatever changes has another
-//! file: QEMU's program and modules, its arguments, the kernel, the initial file system.
+//! A machine that has booted is written to a directory, as a migration and beside it its [memory](crate::memory), and each later run of an
+//! equal machine begins there: it answers in the time that QEMU takes to start. What the state hangs on is in the directory's name, so that
+//! whatever changes has another: QEMU's program and modules, its arguments, the kernel, the initial file system. Memory of which a test
+//! says more than its size is part of the migration.
 
 use std::fs;
 use std::io;
@@ -16,10 +17,17 @@ use sha2::{Digest, Sha256};
 use testjig_qmp::{Event, Qmp};
 use testjig_vm::Qemu;
 
+use crate::memory::Memory;
+
 /// How long writing or reading a machine's state may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The fewest capabilities without which a file of a migration is large and slow, QEMU 9.0's. Older ones boot.
-const CAPABILITIES: [&str; 2] = ["mapped-ram", "events"];
+/// Without these a file of a migration with a machine's memory is large and slow; they came with QEMU 9.0. Older ones boot.
+const WITH_MEMORY: [&str; 2] = ["mapped-ram", "events"];
+/// Leaves out what is in a file of its own.
+const WITHOUT_MEMORY: [&str; 2] = ["x-ignore-shared", "events"];
+/// What is in the directory of a state.
+const MACHINE: &str = "machine";
+const MEMORY: &str = "memory";
 
 /// How many states are kept; each takes about 100 MB.
 const MOST: usize = 24;
@@ -30,6 +38,8 @@ const OLDEST: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     path: PathBuf,
+    /// The size of the machine's memory, if it lies beside the rest.
+    memory: Option<u64>,
 }
 
 impl Snapshot {
@@ -41,19 +51,14 @@ impl Snapshot {
         words: &[String],
         files: [&Path; 2],
         variable: &[&str],
+        memory: Option<u64>,
     ) -> io::Result<Self> {
         let mut key = Sha256::new();
-        for file in [qemu.binary(), files[0], files[1]] {
-            let data = fs::metadata(file)?;
-            key.update(file.as_os_str().as_encoded_bytes());
-            for number in [data.size(), data.ino()] {
-                key.update(number.to_le_bytes());
-            }
-            for number in [data.mtime(), data.mtime_nsec()] {
-                key.update(number.to_le_bytes());
-            }
+        add_program(&mut key, qemu)?;
+        for file in files {
+            add_file(&mut key, file)?;
         }
-        key.update(qemu.version.to_string());
+        key.update(memory.unwrap_or_default().to_le_bytes());
         for word in words {
             let mut word = word.clone();
             for part in variable {
@@ -65,55 +70,112 @@ impl Snapshot {
         let key = const_hex::encode(key.finalize());
         Ok(Self {
             path: home.join(format!("{}.state", &key[..32])),
+            memory,
         })
+    }
+
+    /// Memory for a machine whose state is to be kept.
+    pub(crate) fn new_memory(&self) -> io::Result<Option<Memory>> {
+        self.memory.map(Memory::new).transpose()
+    }
+
+    /// The memory of a machine that is to begin here; what is wrong with it shows when it is restored.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        let file = fs::File::open(self.path.join(MEMORY)).ok()?;
+        Memory::copied(file, self.memory?).ok()
+    }
+
+    fn capabilities(&self) -> [&'static str; 2] {
+        if self.memory.is_some() {
+            WITHOUT_MEMORY
+        } else {
+            WITH_MEMORY
+        }
     }
 
     /// Whether there is a state.
     pub(crate) fn exists(&self) -> bool {
-        self.path.is_file()
+        self.path.is_dir()
     }
 
     /// Forgets a state that was of no use.
     pub(crate) fn forget(&self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_dir_all(&self.path);
     }
 
     /// Has a machine that was started with `-incoming defer` go on from the state.
     pub(crate) fn restore(&self, qmp: &mut Qmp) -> Result<(), String> {
-        prepare(qmp)?;
-        let uri = format!("file:{}", self.path.display());
+        if self.memory.is_some() && self.memory().is_none() {
+            return Err("its memory is not there, or not whole".to_owned());
+        }
+        self.prepare(qmp)?;
+        let uri = format!("file:{}", self.path.join(MACHINE).display());
         migrate(qmp, "migrate-incoming", &uri)?;
         // So that the states that are used are the last to go.
-        let _ = fs::File::options()
-            .append(true)
-            .open(&self.path)
-            .and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = fs::File::open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
         // It stood still when it was written.
         go_on(qmp)
     }
 
     /// Writes the state of a running machine, which stands still meanwhile.
-    pub(crate) fn save(&self, qmp: &mut Qmp) -> Result<(), String> {
+    pub(crate) fn save(&self, qmp: &mut Qmp, memory: Option<&Memory>) -> Result<(), String> {
         let home = self.path.parent().unwrap_or(Path::new("/"));
         let failed = |error: io::Error| format!("failed to write to {}: {error}", home.display());
         fs::create_dir_all(home).map_err(failed)?;
-        prepare(qmp)?;
-        let file = tempfile::Builder::new()
+        self.prepare(qmp)?;
+        let made = tempfile::Builder::new()
             .prefix(".state-")
-            .tempfile_in(home)
+            .tempdir_in(home)
             .map_err(failed)?;
         execute(qmp, "stop", Value::Null)?;
-        let uri = format!("file:{}", file.path().display());
-        let written = migrate(qmp, "migrate", &uri);
+        let uri = format!("file:{}", made.path().join(MACHINE).display());
+        let mut written = migrate(qmp, "migrate", &uri);
+        if let Some(memory) = memory {
+            let copied = fs::File::create(made.path().join(MEMORY)).and_then(|to| memory.copy(&to));
+            written = written.and(copied.map_err(failed));
+        }
         // It goes on in any case.
         go_on(qmp)?;
         written?;
-        file.persist(&self.path)
-            .map_err(|error| failed(error.error))?;
+        // Where another run was faster, its state stays: both parts of a state are of one machine.
+        match fs::rename(made.path(), &self.path) {
+            Ok(()) => drop(made.keep()),
+            Err(_) if self.exists() => {}
+            Err(error) => return Err(failed(error)),
+        }
         // What can't be tidied now can be the next time.
         let _ = tidy(home, MOST, OLDEST);
         Ok(())
     }
+
+    fn prepare(&self, qmp: &mut Qmp) -> Result<(), String> {
+        let on: Vec<Value> = self
+            .capabilities()
+            .iter()
+            .map(|name| json!({"capability": name, "state": true}))
+            .collect();
+        execute(qmp, "migrate-set-capabilities", json!({"capabilities": on}))
+    }
+}
+
+/// Adds to a key what it hangs on if it hangs on a QEMU.
+pub(crate) fn add_program(key: &mut Sha256, qemu: &Qemu) -> io::Result<()> {
+    add_file(key, qemu.binary())?;
+    key.update(qemu.version.to_string());
+    Ok(())
+}
+
+/// The same of a file, as far as that is told without reading it.
+fn add_file(key: &mut Sha256, file: &Path) -> io::Result<()> {
+    let data = fs::metadata(file)?;
+    key.update(file.as_os_str().as_encoded_bytes());
+    for number in [data.size(), data.ino()] {
+        key.update(number.to_le_bytes());
+    }
+    for number in [data.mtime(), data.mtime_nsec()] {
+        key.update(number.to_le_bytes());
+    }
+    Ok(())
 }
 
 /// Removes the states that were not used for longest, and what writers that were ended have left.
@@ -126,16 +188,25 @@ fn tidy(home: &Path, most: usize, oldest: Duration) -> io::Result<()> {
         let age = now.duration_since(used).unwrap_or_default();
         let is_state = entry.path().extension().is_some_and(|end| end == "state");
         if age > if is_state { oldest } else { 2 * PATIENCE } {
-            fs::remove_file(entry.path())?;
+            remove(&entry.path())?;
         } else if is_state {
             states.push((used, entry.path()));
         }
     }
     states.sort();
     for (_, path) in states.iter().rev().skip(most) {
-        fs::remove_file(path)?;
+        remove(path)?;
     }
     Ok(())
+}
+
+/// Removes a state, or what an earlier version of testjig has left: a file.
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
 }
 
 /// Lets a machine run again. That its migration is complete is told a moment before it is so, and nothing tells of that moment.
@@ -154,14 +225,6 @@ fn go_on(qmp: &mut Qmp) -> Result<(), String> {
 fn finished(event: &Event) -> bool {
     let status = &event.data()["status"];
     event.name() == "MIGRATION" && (status == "completed" || status == "failed")
-}
-
-fn prepare(qmp: &mut Qmp) -> Result<(), String> {
-    let on: Vec<Value> = CAPABILITIES
-        .iter()
-        .map(|name| json!({"capability": name, "state": true}))
-        .collect();
-    execute(qmp, "migrate-set-capabilities", json!({"capabilities": on}))
 }
 
 fn migrate(qmp: &mut Qmp, command: &str, uri: &str) -> Result<(), String> {
@@ -204,7 +267,15 @@ mod tests {
             (".state-new", 1),
             (".state-old", 10),
         ] {
-            let file = fs::File::create(home.path().join(name)).expect("writable");
+            let path = home.path().join(name);
+            // Earlier versions had files.
+            if name == "d.state" {
+                fs::write(&path, "").expect("writable");
+            } else {
+                fs::create_dir(&path).expect("writable");
+                fs::write(path.join(MACHINE), "").expect("writable");
+            }
+            let file = fs::File::open(path).expect("it is there");
             let then = SystemTime::now() - minutes(age);
             file.set_modified(then).expect("it can be set");
         }

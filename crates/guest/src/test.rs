@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testjig_vm::{ExitStatus, Process, Spawn};
+use testjig_vm::{ExitStatus, Process, Qemu, Spawn};
 
 use crate::choice::Chooser;
 use crate::drive::{Ask, Handle, Log, Problem};
@@ -18,6 +18,8 @@ use crate::halves;
 use crate::header::Header;
 use crate::http::Server;
 use crate::job::{Ending, Job, Report};
+use crate::schemas::Schemas;
+use crate::starter::Starter;
 use crate::supervisor::SUPERVISE;
 use crate::words::{FORWARD, SOCKET, WORDS};
 
@@ -32,6 +34,10 @@ pub(crate) struct Test {
     pub(crate) log: Mutex<Log>,
     pub(crate) chooser: Mutex<Chooser>,
     pub(crate) machines: Mutex<Vec<Handle>>,
+    pub(crate) schemas: Arc<Schemas>,
+    /// The QEMU of the job, whose temporary files are the test's.
+    pub(crate) qemu: Qemu,
+    pub(crate) starter: Starter,
     pub(crate) skip: Mutex<Option<String>>,
     /// What was wrong with starting a machine.
     pub(crate) declined: Mutex<Option<String>>,
@@ -98,6 +104,9 @@ fn set_up(job: &Job, header: Header, script: Vec<u8>) -> io::Result<(Arc<Test>, 
     let port = Server::start(tmp)?.port();
     let socket = own.join("socket");
     let listener = UnixListener::bind(&socket)?;
+    let mut qemu = job.qemu.clone();
+    qemu.env.push(("TMPDIR".to_owned(), tmp.into()));
+    let schemas = Arc::new(Schemas::new(&job.schemas, &job.qemu));
     let test = Arc::new(Test {
         header,
         script,
@@ -105,10 +114,15 @@ fn set_up(job: &Job, header: Header, script: Vec<u8>) -> io::Result<(Arc<Test>, 
         log: Mutex::new(Log::new(log)),
         chooser: Mutex::new(Chooser::new(&job.name, job.policy.clone())),
         machines: Mutex::default(),
+        schemas: Arc::clone(&schemas),
+        starter: Starter::new(qemu.clone()),
+        qemu,
         skip: Mutex::default(),
         declined: Mutex::default(),
         job: job.clone(),
     });
+    // While the shell starts.
+    thread::spawn(move || schemas.recall());
     let serving = Arc::clone(&test);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -246,7 +260,7 @@ impl Test {
                 .as_ref()
                 .map(|state| state.command_line.clone())
                 .unwrap_or_default(),
-            boot: last.and_then(|state| state.ready).unwrap_or_default(),
+            boot: last.and_then(|state| state.answered).unwrap_or_default(),
         }
     }
 }
@@ -260,7 +274,7 @@ fn hang(machines: &[Handle], deadline: Duration) -> String {
             let state = machine.state();
             if state.ended {
                 "its machine had ended".to_owned()
-            } else if state.ready.is_none() {
+            } else if state.answered.is_none() {
                 "the guest had not booted: its agent did not say hello".to_owned()
             } else if state.status.is_none() {
                 "the guest half was still running".to_owned()

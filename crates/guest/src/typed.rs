@@ -1,34 +1,41 @@
-//! `--name=value` as the typed JSON that QMP wants, by QEMU's own schema: [`arguments`].
+//! `--name=value` as the typed JSON that QMP wants, by QEMU's own schema: [`Schemas::arguments`].
 
 use serde_json::{Map, Value};
-use testjig_qmp::commands::{DeviceListProperties, QueryQmpSchema};
+use testjig_qmp::commands::DeviceListProperties;
 use testjig_qmp::{MetaType, Qmp, Schema};
 
-/// The arguments of a command out of what a script wrote behind its name: `--name=value`, `--outer.inner=value` for a member of an object,
-/// or one JSON object.
-///
-/// # Errors
-/// If a word is neither, a value does not fit its type, or QEMU has no such command or argument.
-pub(crate) fn arguments(qmp: &mut Qmp, command: &str, words: &[String]) -> Result<Value, String> {
-    if words.is_empty() {
-        return Ok(Value::Null);
+use crate::schemas::Schemas;
+
+impl Schemas {
+    /// The arguments of a command out of what a script wrote behind its name: `--name=value`, `--outer.inner=value` for a member of an
+    /// object, or one JSON object.
+    ///
+    /// # Errors
+    /// If a word is neither, a value does not fit its type, or QEMU has no such command or argument.
+    pub(crate) fn arguments(
+        &self,
+        qmp: &mut Qmp,
+        command: &str,
+        words: &[String],
+    ) -> Result<Value, String> {
+        if words.is_empty() {
+            return Ok(Value::Null);
+        }
+        let schema = self.of(qmp)?;
+        let device = (command == "device_add")
+            .then(|| words.iter().find_map(|word| word.strip_prefix("--driver=")))
+            .flatten();
+        // What a device type takes is no part of the schema.
+        let properties = device.map_or_else(Vec::new, |driver| {
+            qmp.execute(&DeviceListProperties::of(driver))
+                .unwrap_or_default()
+        });
+        let property = |name: &str| {
+            let found = properties.iter().find(|property| property.name == name);
+            found.map(|property| property.type_name.as_str())
+        };
+        typed(schema, command, words, property)
     }
-    let schema = qmp
-        .execute(&QueryQmpSchema)
-        .map_err(|error| error.to_string())?;
-    let device = (command == "device_add")
-        .then(|| words.iter().find_map(|word| word.strip_prefix("--driver=")))
-        .flatten();
-    // What a device type takes is no part of the schema.
-    let properties = device.map_or_else(Vec::new, |driver| {
-        qmp.execute(&DeviceListProperties::of(driver))
-            .unwrap_or_default()
-    });
-    let property = |name: &str| {
-        let found = properties.iter().find(|property| property.name == name);
-        found.map(|property| property.type_name.as_str())
-    };
-    typed(&schema, command, words, property)
 }
 
 fn typed<'a>(

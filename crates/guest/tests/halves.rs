@@ -90,12 +90,7 @@ fn lacks(test: &Host) {
 
 fn crashes(test: &Host) {
     let machine = start(test);
-    let pid = std::fs::read_dir("/proc/self/task")
-        .expect("it is there")
-        .flatten()
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .find_map(|list| list.split_whitespace().next().map(str::to_owned))
-        .expect("a QEMU");
+    let pid = machine.pid().to_string();
     let killed = std::process::Command::new("kill")
         .args(["-SEGV", &pid])
         .status();
@@ -197,6 +192,7 @@ fn run(name: &str, qemu: &Qemu, environment: &Environment) -> Report {
         deadline: Duration::from_secs(if name == "hangs" { 20 } else { 120 }),
         accel: "tcg".to_owned(),
         directory: directory.path().to_owned(),
+        schemas: environment.schemas(),
         states: Some(environment.states()),
         bless: false,
     };

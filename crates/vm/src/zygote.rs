@@ -69,6 +69,15 @@ impl Qemu {
             None => Process::start(command, how, self.main()),
         }
     }
+
+    /// Loads it ahead of need: what this thread [spawns](Self::spawn) of it is forked from the first time on. Where it can't be loaded so,
+    /// it is executed when it is spawned.
+    pub fn load_ahead(&self) {
+        // The second time is when it pays by itself.
+        for _ in 0..2 {
+            drop(of(self));
+        }
+    }
 }
 
 /// The same, with the preload library in any case if that `is_needed`.

@@ -334,6 +334,7 @@ impl Shared<'_> {
             deadline: self.options.deadline,
             accel: "tcg".to_owned(),
             directory: directory.path().to_owned(),
+            schemas: self.engine.environment.schemas(),
             states: (!self.options.cold).then(|| self.engine.environment.states()),
             bless: self.options.bless,
         };

@@ -45,7 +45,10 @@ linux() {
         done
         touch linux.out/.configured
     fi
-    run_make linux "O=$PWD/linux.out" "-j$JOBS" vmlinux
+    run_make linux "O=$PWD/linux.out" "-j$JOBS" vmlinux modules
+    # Which modules need which is in them; nobody's depmod is asked.
+    rm -rf modules
+    run_make linux "O=$PWD/linux.out" INSTALL_MOD_PATH="$PWD/modules" INSTALL_MOD_STRIP=1 DEPMOD=true modules_install
     objcopy -R .comment -S linux.out/vmlinux "$OUT/vmlinux"
     cp linux.out/.config "$OUT/config"
     cat linux.out/include/config/kernel.release >"$OUT/release"

@@ -14,8 +14,11 @@ use sha2::{Digest, Sha256};
 use testjig_vm::provision::{SourcePackages, Wanted, WantedSources};
 use testjig_vm::{Cache, Progress, Suite};
 
+use crate::modules;
+
 use super::{
-    AGENT, BUSYBOX, Environment, EnvironmentError, Lane, Manifest, applets, attempt, checksums, now,
+    AGENT, BUSYBOX, Environment, EnvironmentError, Lane, MODULES, Manifest, applets, attempt,
+    checksums, now,
 };
 
 /// How a kernel and busybox are built.
@@ -25,7 +28,7 @@ pub(super) const CONFIG: &str = include_str!("x86_64.config");
 /// The source packages.
 const PACKAGES: [&str; 2] = ["linux", "busybox"];
 /// How many lines make prints for each, about: for those who watch.
-const LINES: [(&str, usize); 2] = [("linux", 2250), ("busybox", 560)];
+const LINES: [(&str, usize); 2] = [("linux", 2500), ("busybox", 560)];
 /// What of a build's log an error shows.
 const TAIL: usize = 15;
 
@@ -248,7 +251,11 @@ impl Inputs {
         let file = made.path().join("release");
         let release = attempt("read the kernel's release", fs::read_to_string(&file))?;
         attempt("tidy up", fs::remove_file(&file))?;
-        Ok((made, release.trim().to_owned()))
+        let release = release.trim();
+        let tree = place.join("modules/lib/modules").join(release);
+        let copied = modules::copy(&tree, modules::all, &made.path().join(MODULES));
+        attempt("copy the kernel's modules", copied)?;
+        Ok((made, release.to_owned()))
     }
 
     fn command(&self, place: &Path, out: &Path, how: &How, tools: Option<&Path>) -> Command {

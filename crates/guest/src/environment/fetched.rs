@@ -116,7 +116,8 @@ impl Environment {
         if let Ok(elf) = kernel::uncompressed(&image) {
             attempt("write the kernel", fs::write(place.join(VMLINUX), elf))?;
         }
-        copy_modules(&module_tree, &release, &place.join(MODULES))?;
+        let copied = modules::copy(&module_tree, modules::wanted, &place.join(MODULES));
+        attempt(format_args!("copy the modules of {release}"), copied)?;
         let manifest = Manifest {
             lane: Lane::Fetched,
             suite: suite.clone(),
@@ -134,38 +135,6 @@ impl Environment {
         let name = manifest.version.replace(':', "-");
         Self::install(staging, &name, &manifest, &guest)
     }
-}
-
-/// Copies the modules that guests may want, and writes the lists of them.
-fn copy_modules(tree: &Path, release: &str, to: &Path) -> Result<(), EnvironmentError> {
-    let chosen = attempt(
-        format_args!("choose among the modules of {release}"),
-        modules::choose(tree),
-    )?;
-    for file in &chosen.files {
-        let copy = to.join(file);
-        attempt(
-            format_args!("copy the module {file}"),
-            fs::create_dir_all(copy.parent().unwrap_or(to))
-                .and_then(|()| fs::copy(tree.join(file), &copy)),
-        )?;
-    }
-    let lists = [
-        ("modules.dep", &chosen.dependencies),
-        ("modules.alias", &chosen.aliases),
-        ("modules.softdep", &chosen.soft_dependencies),
-        ("modules.manual", &(modules::MANUAL.join("\n") + "\n")),
-    ];
-    for (name, text) in lists {
-        attempt(format_args!("write {name}"), fs::write(to.join(name), text))?;
-    }
-    for name in ["modules.builtin", "modules.order"] {
-        let from = tree.join(name);
-        if from.is_file() {
-            attempt(format_args!("copy {name}"), fs::copy(&from, to.join(name)))?;
-        }
-    }
-    Ok(())
 }
 
 fn kernel_package() -> &'static str {

@@ -169,14 +169,14 @@ impl<'a> Builder<'a> {
             is_pcie: board == Board::Q35,
             _host: host,
         };
-        running.wait("the guest to boot", |state| state.ready.is_some());
+        running.wait("the guest to boot", |state| state.ready);
         running
     }
 }
 
 fn run_guest_half(guest: &Guest, half: fn(&Guest)) {
     let machine = &guest.machine;
-    let is_there = |state: &State| state.ready.is_some() || state.ended;
+    let is_there = |state: &State| state.ready || state.ended;
     machine.wait(Instant::now() + FOR_EVER, is_there);
     match caught(|| half(guest)) {
         // A machine that is gone has a reason of its own.
@@ -217,6 +217,11 @@ impl Running<'_> {
         };
         drop(state);
         panic!("failed to wait for {what}: {why}");
+    }
+
+    /// QEMU's process.
+    pub fn pid(&self) -> u32 {
+        self.machine.state().pid
     }
 
     /// Executes a command of the monitor.
