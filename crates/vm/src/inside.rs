@@ -109,16 +109,25 @@ impl fmt::Debug for Here {
 
 /// The byte stream between a session and its machine.
 #[derive(Debug)]
-pub enum Wire {
-    /// To another process.
+pub struct Wire(Way);
+
+#[derive(Debug)]
+enum Way {
     Socket(Socket),
-    /// To a machine in this thread.
-    Here(WireHere),
+    Here(Here),
 }
 
-/// A stream to a machine in this thread.
-#[derive(Debug)]
-pub struct WireHere(pub(crate) Here);
+impl Wire {
+    /// To another process.
+    pub(crate) fn socket(socket: Socket) -> Self {
+        Self(Way::Socket(socket))
+    }
+
+    /// To a machine in this thread.
+    pub(crate) fn here(here: Here) -> Self {
+        Self(Way::Here(here))
+    }
+}
 
 impl Transport for Wire {
     fn exchange(
@@ -127,9 +136,9 @@ impl Transport for Wire {
         input: &mut [u8],
         deadline: Instant,
     ) -> io::Result<Progress> {
-        let here = match self {
-            Self::Socket(socket) => return socket.exchange(out, input, deadline),
-            Self::Here(WireHere(here)) => here,
+        let here = match &mut self.0 {
+            Way::Socket(socket) => return socket.exchange(out, input, deadline),
+            Way::Here(here) => here,
         };
         let closed = Progress {
             closed: true,
@@ -145,7 +154,7 @@ impl Transport for Wire {
     }
 
     fn coalesce(&mut self) {
-        if let Self::Socket(socket) = self {
+        if let Way::Socket(socket) = &mut self.0 {
             socket.coalesce();
         }
     }
@@ -270,7 +279,7 @@ mod tests {
 
     fn machine() -> (Session<Wire>, Body, Here) {
         let here = Here::new(Box::new(Fake(Vec::new(), false)));
-        let session = Session::new(Wire::Here(WireHere(here.clone())));
+        let session = Session::new(Wire::here(here.clone()));
         (session, Body::Here(here.clone()), here)
     }
 

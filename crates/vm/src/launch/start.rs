@@ -14,7 +14,7 @@ use super::resources::Made;
 use super::{Launch, LaunchError, arguments};
 use crate::binary::Qemu;
 use crate::blocks::Blocks;
-use crate::inside::{Body, DECLINED, Here, Wire, WireHere};
+use crate::inside::{Body, DECLINED, Here, Wire};
 use crate::machine::{RamBackend, RamRegion};
 use crate::mapping::Mapping;
 use crate::preload;
@@ -195,7 +195,7 @@ impl Qemu {
             mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
         let here = Here::new(machine);
         Ok(Vm::new(Parts {
-            session: Session::new(Wire::Here(WireHere(here.clone()))),
+            session: Session::new(Wire::here(here.clone())),
             body: Body::Here(here),
             monitor: prepared.monitor,
             mapping,
@@ -217,7 +217,7 @@ pub(crate) fn first_answer(
     begin: Instant,
     within: Duration,
 ) -> Result<Session<Wire>, LaunchError> {
-    let mut session = Session::new(Wire::Socket(Socket::from(qtest)));
+    let mut session = Session::new(Wire::socket(Socket::from(qtest)));
     session.set_timeout(within);
     session.set_deadline(Some(begin + within));
     let Err(error) = session.endianness() else {
