@@ -261,9 +261,7 @@ impl<V: Vmm + Manage> Host<V> {
     pub fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            self.tell_events();
-            self.flush();
-            self.clients_that_left();
+            self.tell();
             if self.server.vmm().has_quit() {
                 return Ok(());
             }
@@ -370,6 +368,13 @@ impl<V: Vmm + Manage> Host<V> {
         Ok(!stopped)
     }
 
+    /// Gives the clients what they have to get, as far as they take it now.
+    fn tell(&mut self) {
+        self.tell_events();
+        self.flush();
+        self.clients_that_left();
+    }
+
     fn tell_events(&mut self) {
         for event in self.server.vmm_mut().events() {
             for client in &mut self.clients {
@@ -432,16 +437,10 @@ impl<V: Vmm + Manage> Inside<V> {
     ///
     /// If looking for it fails.
     pub fn attend(&mut self) -> io::Result<bool> {
-        self.flush();
+        self.host.tell();
         self.host.wait(&mut self.buffer, Some(Instant::now()))?;
-        self.flush();
+        self.host.tell();
         Ok(!self.host.server.vmm().has_quit())
-    }
-
-    fn flush(&mut self) {
-        self.host.tell_events();
-        self.host.flush();
-        self.host.clients_that_left();
     }
 }
 
@@ -468,7 +467,7 @@ impl<V: Vmm + Manage> Transport for Inside<V> {
             if self.connection.output().is_empty() {
                 server.poll(&mut self.connection);
             }
-            self.flush();
+            self.host.tell();
             progress.read = self.connection.output().len().min(input.len());
             input[..progress.read].copy_from_slice(&self.connection.output()[..progress.read]);
             self.connection.sent(progress.read);

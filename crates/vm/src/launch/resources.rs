@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::args::FIRST_FD;
 use super::{Drive, Image, Resource, Resources};
+use crate::mapping::Mapping;
 
 /// What of a machine's files a machine forked from it has for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,12 @@ impl Made {
         self.inherit.push(fd);
         self.own.push(own);
         number
+    }
+
+    /// The guest's memory as it is seen from here, if it comes from here.
+    pub(crate) fn mapping(&mut self) -> io::Result<Option<Mapping>> {
+        let ram = self.ram.take();
+        ram.map(|(file, size)| Mapping::new(file, size)).transpose()
     }
 
     /// A pair of connected sockets: ours, and the number of the child's.

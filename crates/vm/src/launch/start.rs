@@ -16,7 +16,6 @@ use crate::binary::Qemu;
 use crate::blocks::Blocks;
 use crate::inside::{Body, DECLINED, Here, Wire};
 use crate::machine::{RamBackend, RamRegion};
-use crate::mapping::Mapping;
 use crate::preload;
 use crate::process::{ExitReport, Process};
 use crate::vm::{Parts, Vm};
@@ -115,12 +114,8 @@ impl Qemu {
 
         // While it starts, the memory.
         let mapping = made
-            .ram
-            .take()
-            .map(|(file, size)| Mapping::new(file, size))
-            .transpose();
-        let mapping =
-            mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
+            .mapping()
+            .map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
 
         let session = first_answer(
             &attempt,
@@ -187,12 +182,8 @@ impl Qemu {
         // It has duplicates of them.
         made.inherit.clear();
         let mapping = made
-            .ram
-            .take()
-            .map(|(file, size)| Mapping::new(file, size))
-            .transpose();
-        let mapping =
-            mapping.map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
+            .mapping()
+            .map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
         let here = Here::new(machine);
         Ok(Vm::new(Parts {
             session: Session::new(Wire::here(here.clone())),
