@@ -46,7 +46,7 @@ use testjig::qos::dev::virtio_blk::*;
 use testjig::qos::mem::GuestAlloc;
 use testjig::qos::virtio::{Desc, DescFlags, Features, Isr, Layout, Segment};
 use testjig::qos::virtio::{PciTransport, Virtio};
-use testjig::vm::{Condition, Drive, Image, Irq, LaunchOptions, ScratchDisk};
+use testjig::vm::{Condition, Drive, Fault, Image, Irq, LaunchOptions, ScratchDisk};
 
 /// Bytes of a sector, `usize` for slices.
 const BYTES: usize = SECTOR as usize;

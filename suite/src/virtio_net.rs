@@ -21,7 +21,7 @@ mod lifetime;
 mod malformed;
 mod scaling;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testjig::devices::*;
@@ -29,7 +29,7 @@ use testjig::prelude::*;
 use testjig::qos::dev::virtio_net::*;
 use testjig::qos::mem::GuestAlloc;
 use testjig::qos::virtio::{Features, Layout, Segment};
-use testjig::vm::{Channel, Condition};
+use testjig::vm::{Channel, Condition, Fault};
 
 /// More of the host's time than any of this takes.
 const SECOND: Duration = Duration::from_secs(5);

@@ -202,7 +202,7 @@ const HELLO: &str =
 
 #[test]
 fn an_agent_that_is_silent_wedged_or_lying_is_found_out() {
-    let silent = with_agent(":", &["--deadline", "40"]);
+    let silent = with_agent(":", &["--deadline", "15"]);
     expect(silent, 1, &["HANG", "its agent did not say hello"]);
     let wedged = with_agent(HELLO, &[]);
     expect(

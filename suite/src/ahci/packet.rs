@@ -1,5 +1,9 @@
 //! Packet devices on a port: the packet is in the command table.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
 use super::*;
 use testjig::qos::dev::ahci::PortInterrupt;
 use testjig::qos::dev::atapi::{BLOCK, Cdb};
@@ -114,6 +118,35 @@ fn a_check_condition_is_a_task_file_error(hba: Ahci) {
     assert_eq!(
         (buffer.read_vec(2, 1)[0], buffer.read_vec(12, 1)[0]),
         (5, 0x21)
+    );
+}
+
+/// [START STOP UNIT, LOEJ] The guest opens the tray, finds no medium, and closes it again; the monitor is told.
+#[testjig::test(on = Ahci, launch = cd)]
+fn the_guest_opens_and_closes_the_tray(hba: Ahci, vm: &Vm) {
+    let engine = start(&hba);
+    // Events from before the monitor is first used may be lost.
+    vm.qmp_raw("query-status", Value::Null);
+    let execute = |cdb| engine.execute(&packet(cdb, Some(0), &[]));
+    let moved = |open: bool| {
+        let event = vm.wait_event("DEVICE_TRAY_MOVED", Duration::from_secs(10));
+        assert_eq!(event.data()["tray-open"], json!(open));
+        assert_eq!(event.data()["id"], json!("cd"));
+    };
+    assert!(execute(Cdb::start_stop_unit(false, true)).is_good());
+    moved(true);
+    let absent = execute(Cdb::test_unit_ready());
+    assert_failed(&absent);
+    assert_eq!(absent.error.sense_key(), 2);
+    engine.recover();
+    assert!(execute(Cdb::start_stop_unit(true, true)).is_good());
+    moved(false);
+    let buffer = buffer(&hba, BLOCK);
+    let read = engine.execute(&packet(Cdb::read_10(7, 1), None, &[whole(&buffer)]));
+    assert!(read.is_good(), "{read:?}");
+    assert_eq!(
+        buffer.to_vec(),
+        pattern(20, 40 * BLOCK)[7 * BLOCK..8 * BLOCK]
     );
 }
 

@@ -8,6 +8,9 @@ use super::*;
 #[track_caller]
 fn breaks(blk: &VirtioBlk, layouts: &[Layout], publish: impl Fn(&Disk)) {
     for &layout in layouts {
+        if layout == Layout::Packed && blk.device().vm().qemu().version.major < 11 {
+            Fault::skip("QEMU before 11 takes a packed virtqueue of a broken device to be never empty (virtio-packed-chain-broken.qtr)").raise();
+        }
         let disk = blk.start(layout);
         publish(&disk);
         disk.queue().kick();

@@ -36,6 +36,15 @@ fn a_plain_disk_offers_its_features(blk: Modern<VirtioBlk>) {
     }
 }
 
+/// [5.2.3.1] SCSI commands are a legacy device's: QEMU's offers them still, and refuses each. A transitional one does not.
+#[testjig::test(on = VirtioBlk)]
+fn scsi_commands_are_a_legacy_devices(blk: VirtioBlk) {
+    let offered = blk.device().offered();
+    let transport = blk.device().transport();
+    let legacy = transport.is_legacy() && transport.as_pci().is_none();
+    assert_eq!(offered.contains(BlkFeature::SCSI), legacy, "{offered:?}");
+}
+
 /// [3.1.1] The status reads back as it is written, step by step.
 #[testjig::test(on = Modern<VirtioBlk>)]
 fn the_status_reads_back(blk: Modern<VirtioBlk>) {
@@ -128,6 +137,19 @@ fn the_driver_switches_the_cache(blk: Modern<VirtioBlk>) {
     assert_eq!(disk.config().writeback(), 1);
 }
 
+/// [5.2.4] The fields of a feature are there without those of the others.
+#[testjig::test(on = Modern<VirtioBlk>, launch = |launch| launch.global("virtio-blk-device", off, "off"), vary(off = ["discard", "write-zeroes"]))]
+fn fields_are_there_without_those_of_others(blk: Modern<VirtioBlk>, off: &str) {
+    blk.device()
+        .negotiate(Features::ALL - Features::RING_PACKED);
+    let there = if off == "discard" {
+        field::MAX_WRITE_ZEROES_SEG
+    } else {
+        field::MAX_DISCARD_SEG
+    };
+    assert_eq!(blk.config().u32(there), 1);
+}
+
 /// [5.2.3] What the machine's owner switches off is not offered, and its fields are not there.
 #[testjig::test(on = Modern<VirtioBlk>, launch = |launch| launch
     .global("virtio-blk-device", "config-wce", "off")
@@ -194,6 +216,21 @@ fn the_configuration_is_what_was_asked_for(blk: Modern<VirtioBlk>) {
     .global("virtio-blk-device", "physical_block_size", 4096))]
 fn an_odd_geometry_is_rounded_to_blocks(blk: Modern<VirtioBlk>) {
     blk.device().negotiate(Features::VERSION_1);
+    assert_eq!(blk.config().geometry().sectors, 32);
+}
+
+/// [5.2.4] A geometry whose tracks hold whole blocks is as it was given: sectors are the blocks of a track.
+#[testjig::test(on = Modern<VirtioBlk>, needs(running), launch = |launch| launch
+    .global("virtio-blk-device", "cyls", 100)
+    .global("virtio-blk-device", "heads", 3)
+    .global("virtio-blk-device", "secs", 33)
+    .global("virtio-blk-device", "logical_block_size", 4096)
+    .global("virtio-blk-device", "physical_block_size", 4096))]
+fn a_geometry_of_whole_blocks_is_kept(blk: Modern<VirtioBlk>, vm: &Vm) {
+    blk.device().negotiate(Features::VERSION_1);
+    resize(vm, 100 * 3 * 33 * 4096);
+    assert_eq!(blk.config().geometry().sectors, 33);
+    resize(vm, 100 * 3 * 33 * 4096 + 3 * 33 * 2048);
     assert_eq!(blk.config().geometry().sectors, 32);
 }
 

@@ -73,6 +73,20 @@ fn limits_of_ranges_are_kept(blk: Modern<VirtioBlk>, vm: &Vm) {
     assert_eq!(disk.write_zeroes(Range::new(CAPACITY - 1, 1)), Status::OK);
 }
 
+/// [5.2.4, 5.2.6] A range as long as the device says it takes is taken, and one that is longer is not.
+#[testjig::test(on = Modern<VirtioBlk>, needs(running))]
+fn the_longest_range_is_taken(blk: Modern<VirtioBlk>, vm: &Vm) {
+    let image = full(vm);
+    resize(vm, 4 << 30);
+    let disk = blk.start(Layout::Split);
+    let longest = disk.config().u32(field::MAX_DISCARD_SECTORS);
+    assert!(u64::from(longest) < (4 << 30) / SECTOR);
+    assert_eq!(disk.discard(Range::new(0, longest + 1)), Status::IOERR);
+    assert_eq!(image.sector(0), [0xff; BYTES]);
+    assert_eq!(disk.discard(Range::new(0, longest)), Status::OK);
+    assert_eq!(image.allocated(), 0);
+}
+
 /// [5.2.6.2] "… set the status byte to VIRTIO_BLK_S_UNSUPP for discard and write zeroes commands if any unknown flag is set."
 #[testjig::test(on = Modern<VirtioBlk>, needs(running))]
 fn an_unknown_flag_is_unsupported(blk: Modern<VirtioBlk>, vm: &Vm) {

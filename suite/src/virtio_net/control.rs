@@ -118,6 +118,32 @@ fn a_driver_that_cannot_announce_is_not_asked(net: Modern<VirtioNet>, vm: &Vm) {
     assert!(!net.device().take_isr().configuration());
 }
 
+/// QEMU's announcements have names: of two names each has its rounds, and a second one of a name takes the place of the first.
+#[testjig::test(on = Modern<VirtioNet>, needs(running))]
+fn each_announcement_has_its_rounds(net: Modern<VirtioNet>, vm: &Vm) {
+    let _nic = net.start_with(Features::VERSION_1 | NetFeature::STATUS | NetFeature::CTRL_VQ);
+    // The first round is at once, the others follow; those of the first one would in a minute.
+    for (id, initial, rounds) in [("one", 60_000, 100), ("one", 20, 3), ("two", 30, 2)] {
+        let how =
+            json!({ "initial": initial, "max": initial, "rounds": rounds, "step": 0, "id": id });
+        vm.qmp_raw("announce-self", how);
+    }
+    let announced = || {
+        let frame = wire(vm).recv(SECOND);
+        assert_eq!(frame[..12], [BROADCAST, VIRTIO_NET_MAC].concat());
+    };
+    for _ in 0..1 + 3 + 2 {
+        announced();
+    }
+    // The next ones are the third name's, and not another of theirs, which would come at once.
+    let how = json!({ "initial": 250, "max": 250, "rounds": 2, "step": 0, "id": "three" });
+    let since = Instant::now();
+    vm.qmp_raw("announce-self", how);
+    announced();
+    announced();
+    assert!(since.elapsed() > Duration::from_millis(200));
+}
+
 /// [5.1.6.5.5] "The device MUST … ignore": more pairs than there are, or none, are refused; one is what there is without MQ.
 #[testjig::test(
     on = Modern<VirtioNet>,

@@ -141,9 +141,17 @@ fn tables_larger_than_the_device_still_pass_what_is_in_them(net: Modern<VirtioNe
     assert_eq!(got, [true, false, false, false, true, false, false, false]);
 }
 
+/// Where no VLAN is received before it is added.
+fn begins_without_vlans(net: &VirtioNet) {
+    if net.device().vm().qemu().version.major < 11 {
+        Fault::skip("QEMU before 11 receives every VLAN at first").raise();
+    }
+}
+
 /// [5.1.6.5.3] Of frames with a tag those of the VLANs that were added are received; frames without one always are.
 #[testjig::test(on = Modern<VirtioNet>, needs(running), vary(layout = LAYOUTS))]
 fn frames_of_added_vlans_are_received(net: Modern<VirtioNet>, layout: Layout) {
+    begins_without_vlans(&net);
     let nic = choosy(&net, layout);
     let vlans = [0, 1, 31, 32, 4095];
     let frames = vlans.map(|vlan| tagged(VIRTIO_NET_MAC, vlan, 0x41));
@@ -176,6 +184,7 @@ fn without_the_feature_every_vlan_is_received(net: Modern<VirtioNet>) {
 /// [2.4.1] A reset forgets modes, tables and the address.
 #[testjig::test(on = Modern<VirtioNet>, needs(running))]
 fn a_reset_forgets_the_filter(net: Modern<VirtioNet>, vm: &Vm) {
+    begins_without_vlans(&net);
     let nic = choosy(&net, Layout::Split);
     for mode in 1..6 {
         set(&nic, ControlCommand::of(0, mode), true);
@@ -198,6 +207,7 @@ fn a_reset_forgets_the_filter(net: Modern<VirtioNet>, vm: &Vm) {
 /// What the monitor says of the filter is what the driver has set.
 #[testjig::test(on = Modern<VirtioNet>, needs(running))]
 fn the_monitor_knows_the_filter(net: Modern<VirtioNet>, vm: &Vm) {
+    begins_without_vlans(&net);
     let nic = net.start(Layout::Split);
     let at_first = filter(vm);
     assert_eq!(at_first["promiscuous"], true);

@@ -22,6 +22,53 @@ fn a_frame_is_sent_from_any_pieces(net: Modern<VirtioNet>, vm: &Vm, layout: Layo
     }
 }
 
+/// [2.7.10, 2.8.10] A device that waits for more frames (`tx=timer`: 150 µs) wants no notifications until it has sent them.
+#[testjig::test(
+    on = Modern<VirtioNet>,
+    needs(running, clock),
+    launch = |launch| launch.global("virtio-net-device", "tx", "timer"),
+    vary(layout = LAYOUTS, events = [false, true])
+)]
+fn no_notification_is_wanted_while_frames_are_awaited(
+    net: Modern<VirtioNet>,
+    vm: &Vm,
+    layout: Layout,
+    events: bool,
+) {
+    let mut wanted = Features::VERSION_1;
+    if layout == Layout::Packed {
+        wanted = wanted | Features::RING_PACKED;
+    }
+    if events {
+        wanted = wanted | Features::RING_EVENT_IDX;
+    }
+    let nic = net.start_with(wanted);
+    let frames = [0x35, 0x36, 0x37, 0x38].map(|seed| frame(BROADCAST, 70, seed));
+    let bytes = frames.each_ref().map(|frame| {
+        GuestAlloc::of(vm).copy_of(&[&vec![0; nic.header_len()], &frame[..]].concat())
+    });
+    let queue = nic.transmit_queue();
+    // A device that is started looks for frames that were there before.
+    assert!(vm.settle(SECOND));
+    vm.clock().step(Duration::from_micros(150));
+    for round in bytes.chunks(2) {
+        queue.add(&[round[0].readable()]);
+        assert!(queue.kick(), "the device waits for the first");
+        assert!(vm.settle(SECOND));
+        queue.add(&[round[1].readable()]);
+        assert!(!queue.expose(), "the device does not wait for the second");
+        vm.clock().step(Duration::from_micros(149));
+        assert_eq!(wire(vm).try_recv(), None);
+        vm.clock().step(Duration::from_micros(1));
+        for _ in round {
+            queue.wait();
+        }
+    }
+    for frame in &frames {
+        assert_eq!(wire(vm).recv(SECOND), *frame);
+    }
+}
+
 /// [2.7.5.3, 2.8.7] Or in a table of descriptors.
 #[testjig::test(on = Modern<VirtioNet>, needs(running), vary(layout = LAYOUTS))]
 fn frames_go_and_come_by_tables(net: Modern<VirtioNet>, vm: &Vm, layout: Layout) {

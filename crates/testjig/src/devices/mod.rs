@@ -10,6 +10,7 @@
 mod acpi_pci_hotplug;
 mod ahci;
 mod ata;
+mod clocks;
 mod fw_cfg;
 mod hypercalls;
 mod i2c;
