@@ -21,11 +21,11 @@ fn main() {
     let mut command = Command::new(variable("RUSTC"));
     command
         .args(["--edition", "2024", "--crate-type", "bin"])
-        .args(["--crate-name", "testjig_agent"])
+        .args(["--crate-name", "testjig_agent", "--cfg", "testjig_init"])
         .args(["--target", &variable("TARGET")])
         .args(["-C", "target-feature=+crt-static"])
         // Nothing in a guest gains from a random place, and relocating takes time there.
-        .args(["-C", "relocation-model=static"])
+        .args(["-C", "relocation-model=static", "-C", "relro-level=off"])
         .args(["-C", "panic=abort", "-C", "opt-level=s"])
         .args(["-C", "strip=symbols"])
         // The same bytes wherever the source lies.

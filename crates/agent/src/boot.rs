@@ -1,7 +1,6 @@
 //! From the kernel's hand-over to the hello.
 
 use std::fs;
-use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::sync::{Arc, LazyLock};
@@ -16,11 +15,14 @@ use crate::sys;
 use crate::uevents::Uevents;
 use crate::wire::{Reply, VERSION};
 
-/// What programs expect to be mounted, in order.
-const MOUNTS: [(&str, &str, &str); 6] = [
+/// What the channel is found by.
+const FIRST_MOUNTS: [(&str, &str, &str); 3] = [
     ("proc", "/proc", ""),
     ("sysfs", "/sys", ""),
     ("devtmpfs", "/dev", "mode=0755"),
+];
+/// What else programs expect to be mounted, in order.
+const MOUNTS: [(&str, &str, &str); 3] = [
     ("devpts", "/dev/pts", "mode=0620,ptmxmode=0666"),
     ("tmpfs", "/tmp", "mode=1777"),
     ("tmpfs", "/run", "mode=0755"),
@@ -35,12 +37,47 @@ const FIRST: [&str; 3] = ["virtio_pci", "virtio_console", "pvpanic_mmio"];
 const CHANNEL: &str = "testjig.agent";
 
 /// Boots and serves. It returns only what went wrong.
+///
+/// What a guest without KVM does for the first time takes it long, so what the hello does not need comes after it.
 pub(crate) fn run() -> Result<(), String> {
-    for (kind, target, data) in MOUNTS {
-        fs::create_dir_all(target)
-            .and_then(|()| sys::mount_at(kind, target, data))
-            .map_err(|error| format!("failed to mount {kind} on {target}: {error}"))?;
-    }
+    mount_all(&FIRST_MOUNTS)?;
+    let words = fs::read_to_string("/proc/cmdline")
+        .map_err(|error| format!("failed to read the kernel's command line: {error}"))?;
+    let word = |name: &str| {
+        words
+            .split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+    };
+    let release = sys::release()
+        .map_err(|error| format!("failed to ask for the kernel's release: {error}"))?;
+    let its_release = release.clone();
+    let modules = LazyLock::new(move || Modules::of(&its_release));
+    let listen =
+        || Uevents::listen().map_err(|error| format!("failed to listen for uevents: {error}"));
+
+    let name = word("testjig.channel=").unwrap_or(CHANNEL);
+    // From before the first driver, so that nothing is missed. A kernel that has the drivers built in has the channel by now.
+    let (mut channel, socket) = match channel::at_once(name)? {
+        Some(channel) => (channel, None),
+        None => {
+            let socket = listen()?;
+            for module in FIRST {
+                modules.load(module);
+            }
+            (channel::open(name)?, Some(socket))
+        }
+    };
+    let hello = Reply::Hello {
+        version: VERSION,
+        release: release.into_bytes(),
+        uptime: uptime().unwrap_or_default().as_micros() as u64,
+    };
+    hello
+        .write(0, &mut channel)
+        .map_err(|error| format!("failed to say hello to the host: {error}"))?;
+
+    let socket = socket.map_or_else(listen, Ok)?;
+    mount_all(&MOUNTS)?;
     for (kind, target) in OPTIONAL_MOUNTS {
         let _ = sys::mount_at(kind, target, "");
     }
@@ -52,22 +89,6 @@ pub(crate) fn run() -> Result<(), String> {
     ] {
         let _ = symlink(target, link);
     }
-    let words = fs::read_to_string("/proc/cmdline")
-        .map_err(|error| format!("failed to read the kernel's command line: {error}"))?;
-    let word = |name: &str| {
-        words
-            .split_ascii_whitespace()
-            .find_map(|word| word.strip_prefix(name))
-    };
-    let release =
-        release().map_err(|error| format!("failed to read the kernel's release: {error}"))?;
-
-    // From before the first driver, so that nothing is missed.
-    let socket =
-        Uevents::listen().map_err(|error| format!("failed to listen for uevents: {error}"))?;
-    let uevents = Arc::new(Uevents::default());
-    let its_release = release.clone();
-    let modules = LazyLock::new(move || Modules::of(&its_release));
     if let Some(address) = word("testjig.resolve=") {
         let address: Ipv4Addr = address
             .parse()
@@ -77,24 +98,10 @@ pub(crate) fn run() -> Result<(), String> {
             eprintln!("testjig-agent: no names are resolved: {error}");
         }
     }
-
-    let name = word("testjig.channel=").unwrap_or(CHANNEL);
-    // A kernel that has the drivers built in has the channel by now, and reading lists takes a guest without KVM a while.
-    if !channel::is_there(name) {
-        for module in FIRST {
-            modules.load(module);
-        }
-    }
-    let channel = channel::open(name)?;
+    let uevents = Arc::new(Uevents::default());
     let settled = Arc::new(Settled::default());
     let server = Server::new(&channel, Arc::clone(&uevents), Arc::clone(&settled))
         .map_err(|error| format!("failed to set up the channel: {error}"))?;
-    let hello = Reply::Hello {
-        version: VERSION,
-        release: release.into_bytes(),
-        uptime: uptime().unwrap_or_default().as_micros() as u64,
-    };
-    server.reply(0, &hello);
     // Some drivers wait for their devices. What the host wants of the guest waits for them, and nothing else does.
     thread::spawn(move || {
         modules.load_for_all_devices();
@@ -105,9 +112,15 @@ pub(crate) fn run() -> Result<(), String> {
     Err(format!("the channel to the host failed: {error}"))
 }
 
-fn release() -> io::Result<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(text.trim_end().to_owned())
+fn mount_all(mounts: &[(&str, &str, &str)]) -> Result<(), String> {
+    for (kind, target, data) in mounts {
+        sys::mount_at(kind, target, data)
+            .or_else(|_| {
+                fs::create_dir_all(target).and_then(|()| sys::mount_at(kind, target, data))
+            })
+            .map_err(|error| format!("failed to mount {kind} on {target}: {error}"))?;
+    }
+    Ok(())
 }
 
 fn uptime() -> Option<Duration> {

@@ -13,20 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A port has its name a moment after it is announced.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Opens the channel of that name.
+/// Opens the channel of that name, which may be still to come.
 pub(crate) fn open(name: &str) -> Result<File, String> {
     // From before the first look: what comes after it wakes this.
     let uevents = sys::uevent_socket();
     let deadline = Instant::now() + PATIENCE;
-    let is_serial = name.starts_with("tty");
     loop {
-        if let Some(path) = find(name) {
-            let failed = |error| format!("failed to open the channel {}: {error}", path.display());
-            let file = open_both_ways(&path).map_err(failed)?;
-            if is_serial {
-                sys::make_raw(&file).map_err(failed)?;
-            }
-            return Ok(file);
+        if let Some(channel) = at_once(name)? {
+            return Ok(channel);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -41,9 +35,17 @@ pub(crate) fn open(name: &str) -> Result<File, String> {
     }
 }
 
-/// Whether there is a channel of that name.
-pub(crate) fn is_there(name: &str) -> bool {
-    find(name).is_some()
+/// Opens the channel of that name if it is there.
+pub(crate) fn at_once(name: &str) -> Result<Option<File>, String> {
+    let Some(path) = find(name) else {
+        return Ok(None);
+    };
+    let failed = |error| format!("failed to open the channel {}: {error}", path.display());
+    let file = open_both_ways(&path).map_err(failed)?;
+    if name.starts_with("tty") {
+        sys::make_raw(&file).map_err(failed)?;
+    }
+    Ok(Some(file))
 }
 
 fn find(name: &str) -> Option<PathBuf> {

@@ -1,6 +1,5 @@
 //! Programs that the host has run: [`Programs`].
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,12 +32,13 @@ pub(crate) type Answer = Box<dyn Fn(Reply) + Send + Sync>;
 /// The same, if anybody listens yet.
 pub(crate) type Listener = Arc<OnceLock<Answer>>;
 
+/// They are few: to find them in turn is less for a guest to do than any map.
 #[derive(Default)]
 struct Running {
-    /// Who waits for which process.
-    waiting: HashMap<i32, mpsc::Sender<i32>>,
-    /// The process of each request.
-    pids: HashMap<u32, i32>,
+    /// Processes, and who waits for each.
+    waiting: Vec<(i32, mpsc::Sender<i32>)>,
+    /// Requests, and the process of each.
+    pids: Vec<(u32, i32)>,
 }
 
 impl Programs {
@@ -51,9 +51,10 @@ impl Programs {
                     let Ok(status) = sys::take_status(pid) else {
                         continue;
                     };
-                    running.pids.retain(|_, its| *its != pid);
-                    if let Some(waiting) = running.waiting.remove(&pid) {
-                        let _ = waiting.send(status);
+                    running.pids.retain(|(_, its)| *its != pid);
+                    let waiting = running.waiting.iter().position(|(its, _)| *its == pid);
+                    if let Some(index) = waiting {
+                        let _ = running.waiting.swap_remove(index).1.send(status);
                     }
                 }
                 // No child: there is one after the next start.
@@ -84,7 +85,7 @@ impl Programs {
         let reply = match self.shell.take(&argv, env, &directory) {
             Some(shell) => match shell.begin(reply) {
                 Ok(pid) => {
-                    self.lock().pids.insert(id, pid);
+                    self.lock().pids.push((id, pid));
                     return Ok(());
                 }
                 Err(reply) => reply,
@@ -111,27 +112,33 @@ impl Programs {
             );
         }
         let listener = Arc::new(OnceLock::from(reply));
-        let child = self.start(command, listener)?;
-        self.lock().pids.insert(id, child.id() as i32);
+        let (child, _) = self.start(command, listener)?;
+        self.lock().pids.push((id, child.id() as i32));
         Ok(())
     }
 
-    /// Starts a shell for this script, which waits until it is [run](Self::run).
+    /// Starts a shell for this script, which waits until it is [run](Self::run). Returns when it does.
     pub(crate) fn prepare(&self, script: Vec<u8>) -> io::Result<()> {
+        shell::make_ready();
         let listener = Arc::default();
         let mut command = shell::command(&script);
         command.stdin(Stdio::piped());
-        let mut child = self.start(command, Arc::clone(&listener))?;
+        let (mut child, first) = self.start(command, Arc::clone(&listener))?;
         if let Some(input) = child.stdin.take() {
             let pid = child.id() as i32;
             self.shell.keep(Shell::new(script, pid, input, listener));
+            shell::rest(&first);
         }
         Ok(())
     }
 
     /// Starts a program, with threads that hand on to the listener what it writes and how it ends. What there is before somebody listens
-    /// goes nowhere.
-    fn start(&self, mut command: Command, listener: Listener) -> io::Result<Child> {
+    /// goes nowhere, but is announced.
+    fn start(
+        &self,
+        mut command: Command,
+        listener: Listener,
+    ) -> io::Result<(Child, mpsc::Receiver<()>)> {
         let (output, input) = sys::pipe()?;
         command
             .process_group(0)
@@ -141,7 +148,7 @@ impl Programs {
         let child = {
             let mut running = self.lock();
             let child = command.spawn()?;
-            running.waiting.insert(child.id() as i32, sender);
+            running.waiting.push((child.id() as i32, sender));
             child
         };
         self.started.notify_all();
@@ -150,11 +157,12 @@ impl Programs {
 
         let (drained, all_read) = mpsc::channel::<()>();
         let mut output = File::from(output);
-        let tell = |listener: &Listener, reply| {
-            if let Some(listener) = listener.get() {
-                listener(reply);
-            }
+        let (unheard, announced) = mpsc::channel();
+        let tell = move |listener: &Listener, reply| match listener.get() {
+            Some(listener) => listener(reply),
+            None => drop(unheard.send(())),
         };
+        let tell_end = tell.clone();
         let its = Arc::clone(&listener);
         thread::spawn(move || {
             let _drained = drained;
@@ -176,17 +184,18 @@ impl Programs {
             } else {
                 Reply::Signalled(signal)
             };
-            tell(&listener, end);
+            tell_end(&listener, end);
         });
-        Ok(child)
+        Ok((child, announced))
     }
 
     /// Sends a signal to the group of a request's program.
     pub(crate) fn kill(&self, id: u32, signal: u32) -> io::Result<()> {
         let running = self.lock();
-        let pid = running
+        let (_, pid) = running
             .pids
-            .get(&id)
+            .iter()
+            .find(|(request, _)| *request == id)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program is running"))?;
         sys::kill(-pid, signal as i32)
     }

@@ -15,6 +15,8 @@
 //!
 //! It depends on nothing but the standard library and is linked statically, so that an initramfs needs no libraries.
 
+#![cfg_attr(testjig_init, no_main)]
+
 mod boot;
 mod channel;
 mod exec;
@@ -31,8 +33,19 @@ pub mod wire;
 const NOT_INIT: &str =
     "testjig-agent runs as PID 1 of a guest; on a host there is nothing for it to do";
 
+/// Where the program begins. The standard library's own beginning looks for the ends of the stack and makes another one for signals, of
+/// which a guest without KVM has nothing but the wait.
+#[cfg(testjig_init)]
+// SAFETY: the C library calls the one function of this name, and nothing else does.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
+    sys::ignore_broken_pipes();
+    run();
+    0
+}
+
 /// Boots the guest's user space and serves the host until the guest ends.
-pub fn main() {
+pub fn run() {
     let name = std::env::args_os().next().unwrap_or_default();
     if std::path::Path::new(&name).ends_with("wait_for") {
         std::process::exit(wait_for::run(std::env::args_os().skip(1)));

@@ -67,7 +67,7 @@ impl Modules {
     /// Loads the drivers of a device.
     pub(crate) fn load_for(&self, id: &str) {
         for (pattern, module) in &self.aliases {
-            if !self.manual.contains(module) && matches(pattern.as_bytes(), id.as_bytes()) {
+            if matches(pattern.as_bytes(), id.as_bytes()) && !self.manual.contains(module) {
                 self.load(module);
             }
         }

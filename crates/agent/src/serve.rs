@@ -68,8 +68,7 @@ impl Server {
         })
     }
 
-    /// Sends a reply.
-    pub(crate) fn reply(&self, id: u32, reply: &Reply) {
+    fn reply(&self, id: u32, reply: &Reply) {
         send(&self.channel, id, reply);
     }
 

@@ -7,12 +7,25 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::{ChildStdin, Command};
+use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::exec::{Answer, Listener};
+use crate::sys;
 
-/// What the shell does: a line tells it the environment and the script, and it forgets that there was one.
-const WAIT: &str = "IFS= read -r testjig_line && eval \"unset testjig_line; $testjig_line\"";
+/// What the shell does: it says that it waits; a line tells it the environment and the script, and it forgets that there was one.
+const WAIT: &str = concat!(
+    include_str!("wait_for.sh"),
+    "if [ -p /run/testjig.never ]; then wait_for /; fi; echo; IFS= read -r testjig_line && eval \"unset testjig_line; $testjig_line\""
+);
+/// A pipe that nobody writes to, for [`WAIT`]'s function: reading of it for a moment is a shell's only way to wait without a process.
+const NEVER: &str = "/run/testjig.never";
+/// How long the shell may take until it waits.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a guest is left alone for when it is about to be kept: what it still does, its copies would do again each time.
+const REST: Duration = Duration::from_millis(100);
 
 /// The command that starts one; its standard input is where the line comes from.
 pub(crate) fn command(script: &[u8]) -> Command {
@@ -23,6 +36,19 @@ pub(crate) fn command(script: &[u8]) -> Command {
         .env_clear()
         .current_dir("/");
     command
+}
+
+/// Makes what the shell needs. Without it, `wait_for` is the program of that name.
+pub(crate) fn make_ready() {
+    let _ = sys::make_fifo(NEVER);
+}
+
+/// Waits until the shell waits, and the guest does nothing more.
+pub(crate) fn rest(first: &Receiver<()>) {
+    let _ = first.recv_timeout(PATIENCE);
+    thread::sleep(REST);
+    // Else the kernel does so a second later, in every copy.
+    let _ = sys::reseed_random();
 }
 
 /// A shell that waits.
@@ -149,7 +175,13 @@ mod tests {
         input
             .write_all(&line(script, &env).expect("one line"))
             .expect("it waits");
-        let waited = waiting.wait_with_output().expect("it ends");
+        let mut waited = waiting.wait_with_output().expect("it ends");
+        assert_eq!(
+            waited.stdout.first(),
+            Some(&b'\n'),
+            "it has said that it waits"
+        );
+        waited.stdout.remove(0);
         drop(input);
         let mut started = Command::new("/bin/sh");
         let started = started.arg(&path).env_clear().current_dir("/");

@@ -34,6 +34,10 @@ unsafe extern "C" {
     fn tcgetattr(fd: c_int, settings: *mut c_void) -> c_int;
     fn tcsetattr(fd: c_int, when: c_int, settings: *const c_void) -> c_int;
     fn cfmakeraw(settings: *mut c_void);
+    #[cfg(testjig_init)]
+    fn signal(number: c_int, how: usize) -> usize;
+    fn uname(names: *mut c_void) -> c_int;
+    fn mkfifo(path: *const c_char, mode: u32) -> c_int;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -173,6 +177,41 @@ pub(crate) fn wait_readable(file: &File, longest: Duration) {
         let mut file = file;
         let _ = file.read(&mut buffer);
     }
+}
+
+/// Has a write to a pipe that nobody reads fail, instead of ending the writer. Programs that are started are not told so.
+#[cfg(testjig_init)]
+pub(crate) fn ignore_broken_pipes() {
+    const SIGPIPE: c_int = 13;
+    const SIG_IGN: usize = 1;
+    // SAFETY: numbers only.
+    unsafe { signal(SIGPIPE, SIG_IGN) };
+}
+
+/// The kernel's release.
+pub(crate) fn release() -> io::Result<String> {
+    // `struct utsname` is six strings of so many bytes with their zeros; the third is the release.
+    const LENGTH: usize = 65;
+    let mut names = [0_u8; 6 * LENGTH];
+    // SAFETY: room for the structure.
+    checked(unsafe { uname(names.as_mut_ptr().cast()) })?;
+    let release = names[2 * LENGTH..].split(|&byte| byte == 0).next();
+    Ok(String::from_utf8_lossy(release.unwrap_or_default()).into_owned())
+}
+
+/// Has the kernel seed its random numbers anew now. It does so every second or so in the first minute.
+pub(crate) fn reseed_random() -> io::Result<()> {
+    const RNDRESEEDCRNG: c_ulong = 0x5207;
+    let device = File::open("/dev/urandom")?;
+    // SAFETY: a descriptor that is open, and a number.
+    checked(unsafe { ioctl(device.as_raw_fd(), RNDRESEEDCRNG) }).map(drop)
+}
+
+/// Makes a pipe that has a name.
+pub(crate) fn make_fifo(path: &str) -> io::Result<()> {
+    let path = text(path)?;
+    // SAFETY: a string that lives through the call, and a number.
+    checked(unsafe { mkfifo(path.as_ptr(), 0o600) }).map(drop)
 }
 
 /// Switches the loopback interface on.

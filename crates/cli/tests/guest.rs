@@ -261,6 +261,36 @@ fn own_states() -> TempDir {
     directory
 }
 
+/// What `wait_for` is to do: as a program, and as the function of a shell that waited in a state.
+const WAITS: &str = "set -eu
+    wait_for / && wait_for --gone /no && wait_for / 0
+    if wait_for --gone / 0; then exit 2; fi
+    if wait_for /no 1; then exit 3; fi
+    if wait_for; then exit 4; fi
+    ln -s nowhere /tmp/dangling && wait_for /tmp/dangling
+    { sleep 0.2; mkdir /tmp/soon; } & wait_for /tmp/soon
+    { sleep 0.2; rmdir /tmp/soon; } & wait_for --gone /tmp/soon
+    { sleep 1.5; mkdir /tmp/late; } & wait_for /tmp/late
+    echo all";
+
+#[test]
+fn wait_for_does_in_a_state_what_it_does_in_a_machine_that_boots() {
+    let cache = own_states();
+    let host = format!("start_qemu {SMALL} && wait_log all && get_qemu_status");
+    let (_directory, path) = script(&host, WAITS);
+    let text = fs::read_to_string(&path).expect("it is there");
+    fs::write(&path, text.replacen('\n', "\n# testjig: lane=warm\n", 1)).expect("writable");
+    // The first makes the state and begins in it, too.
+    for arguments in [&["--cold"][..], &[], &[]] {
+        let mut all = vec![path.as_str()];
+        all.extend(arguments);
+        let output = jig(&all).env("XDG_CACHE_HOME", cache.path()).output();
+        let Output { status, stdout, .. } = output.expect("jig runs");
+        let text = String::from_utf8_lossy(&stdout).into_owned();
+        expect((status.code(), text), 0, &["1 passed"]);
+    }
+}
+
 #[test]
 fn a_state_is_used_again_and_a_corrupted_one_is_not() {
     let cache = own_states();

@@ -27,9 +27,10 @@ const PORT: &str = "testjig.agent";
 const SLOT: &str = "1e";
 
 /// What a kernel is told to do without, because it takes a machine without KVM long: the check of the timer's interrupt, and 100 ms to find
-/// out how fast the local APIC's timer is; a change of each of 5,000 locked instructions for want of a second CPU; page tables for a read-only
-/// kernel; 2 MiB of zeros for the variables of each CPU. And not to save work where others would wait for it (RCU).
-const QUICK: &str = "no_timer_check nolapic_timer noreplace-smp rodata=off percpu_alloc=page rcupdate.rcu_expedited=1";
+/// out how fast the local APIC's timer is; a look at whether the time stamp counter goes as another clock does, twice a second; a change of
+/// each of 5,000 locked instructions for want of a second CPU; page tables for a read-only kernel; 2 MiB of zeros for the variables of each
+/// CPU. And not to save work where others would wait for it (RCU).
+const QUICK: &str = "no_timer_check nolapic_timer tsc=reliable noreplace-smp rodata=off percpu_alloc=page rcupdate.rcu_expedited=1";
 
 /// How the host reaches the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
