@@ -75,7 +75,7 @@ fn one_virtqueue_is_reset(q35: Q35) {
     let vm = q35.vm();
     let net = on_q35(vm);
     if !net.device().offered().contains(Features::RING_RESET) {
-        testjig::vm::Fault::skip("the device can't reset one virtqueue").raise();
+        Fault::skip("the device can't reset one virtqueue").raise();
     }
     let nic = net.start(Layout::Split);
     nic.give(100);
