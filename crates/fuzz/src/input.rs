@@ -190,6 +190,11 @@ impl Input {
 }
 
 impl Op {
+    /// Whether it is done over the machine's monitor.
+    pub(crate) fn needs_monitor(&self) -> bool {
+        matches!(self, Self::Reset | Self::Plug | Self::Unplug)
+    }
+
     fn add(&self, target: &Target, commands: &mut Vec<Command>) {
         match self {
             Self::Read(place, size) => access(target, *place, *size, None, commands),

@@ -9,6 +9,7 @@
 //! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
 
 mod choice;
+mod core;
 mod dictionary;
 mod discover;
 mod draw;

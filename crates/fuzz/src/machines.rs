@@ -1,5 +1,6 @@
 //! [`Machines`]: a fresh machine for each input, forked where that is possible, and what became of it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use testjig_qtest::{Command, Error, ErrorKind, Reply};
 use testjig_trace::{Action, Ending, plug};
-use testjig_vm::{Blocks, ExitStatus, LaunchError, LaunchOptions, Qemu, Template, Vm};
+use testjig_vm::{Blocks, ExitStatus, ForkError, LaunchError, LaunchOptions, Qemu, Template, Vm};
 
-use crate::input::{Input, MOST_COMMANDS};
+use crate::core::Core;
+use crate::input::{Input, MOST_COMMANDS, Op};
 use crate::target::Target;
 
 /// An input that takes longer has hung the machine.
@@ -30,9 +32,13 @@ pub(crate) struct Machines<'a> {
     pub(crate) target: &'a Target,
     options: LaunchOptions,
     /// By the machine, of those that were forked already: none if that one can't be.
-    templates: HashMap<usize, Option<Template>>,
+    templates: HashMap<usize, Option<Forks>>,
+    /// The machine of the last input: its end is not waited for before there is another.
+    last: Option<Vm>,
     /// Why none is forked.
     pub(crate) unforkable: Option<String>,
+    /// Where machines run, if they are forked.
+    core: Option<Core>,
     /// What an input may have a machine take without a second look, in bytes.
     unremarkable: u64,
     /// What the last input had its machine take.
@@ -55,14 +61,17 @@ impl<'a> Machines<'a> {
             target,
             options,
             templates: HashMap::new(),
+            last: None,
+            core: None,
             unforkable: qemu.unforkable().map(ToOwned::to_owned),
             unremarkable: GROWTH / 256,
             grown: 0,
         };
         if machines.unforkable.is_none() {
-            let template = qemu.template(&target.launch, &machines.options)?;
-            match template.fork(false) {
-                Ok(_) => drop(machines.templates.insert(0, Some(template))),
+            machines.core = Core::choose();
+            let forks = Forks::new(qemu, target, &machines.options)?;
+            match forks.fork(true) {
+                Ok(_) => drop(machines.templates.insert(0, Some(forks))),
                 Err(error) => machines.unforkable = Some(error.reason().to_owned()),
             }
         }
@@ -72,22 +81,30 @@ impl<'a> Machines<'a> {
     /// Tries an input on a machine of its own.
     pub(crate) fn run(&mut self, input: &Input) -> Result<(Ending, Vec<Reply>), LaunchError> {
         let target = self.target.of(input);
+        if let Some(core) = &mut self.core {
+            let forks = self.templates.values().flatten();
+            core.look(forks.map(|forks| forks.template.pid()));
+        }
         let mut forked = None;
         if self.unforkable.is_none() {
             let (qemu, options) = (self.qemu, &self.options);
-            let template = self
+            let forks = self
                 .templates
                 .entry(input.on)
-                .or_insert_with(|| qemu.template(&target.launch, options).ok());
-            forked = template
+                .or_insert_with(|| Forks::new(qemu, target, options).ok());
+            let needs_monitor = input.ops.iter().any(Op::needs_monitor);
+            forked = forks
                 .as_ref()
-                .and_then(|template| template.fork(false).ok());
+                .and_then(|forks| forks.fork(needs_monitor).ok());
         }
-        let vm = match forked {
-            Some(vm) => vm,
-            None => self.qemu.launch(&target.launch, &self.options)?,
+        let (vm, before) = match forked {
+            Some((vm, before)) => (vm, Some(before)),
+            None => (self.qemu.launch(&target.launch, &self.options)?, None),
         };
-        let (ending, replies, grown) = self.on(&vm, input);
+        // While that one begins, the last has ended. To wait for it at once would be to wait for each of its threads to go.
+        self.last = None;
+        let (ending, replies, grown) = self.on(&vm, input, before);
+        self.last = Some(vm);
         self.grown = grown;
         Ok((ending, replies))
     }
@@ -109,15 +126,16 @@ impl<'a> Machines<'a> {
         })
     }
 
-    /// What became of an input, what was answered, and how much memory the machine took.
-    fn on(&self, vm: &Vm, input: &Input) -> (Ending, Vec<Reply>, u64) {
+    /// What became of an input, what was answered, and how much memory the machine took. `forked` is what a machine had that was forked
+    /// where the prelude is over.
+    fn on(&self, vm: &Vm, input: &Input, forked: Option<u64>) -> (Ending, Vec<Reply>, u64) {
         vm.set_timeout(PATIENCE);
-        let before = resident(vm.pid());
+        let before = forked.unwrap_or_else(|| resident(vm.pid()));
         let mut replies = Vec::new();
-        let broken = match self.carry_out(vm, input, before, &mut replies) {
+        let broken = match self.carry_out(vm, input, forked.is_some(), before, &mut replies) {
             Ok(()) => {
                 let grown = resident(vm.pid()).saturating_sub(before);
-                vm.kill();
+                vm.doom();
                 let ending = match grown {
                     0..=GROWTH => Ending::Fine,
                     _ => Ending::Grown(grown),
@@ -157,6 +175,7 @@ impl<'a> Machines<'a> {
         &self,
         vm: &Vm,
         input: &Input,
+        is_prepared: bool,
         before: u64,
         replies: &mut Vec<Reply>,
     ) -> Result<(), Broken> {
@@ -174,7 +193,11 @@ impl<'a> Machines<'a> {
             }
             Ok(answered)
         };
-        let mut commands = self.target.of(input).prelude.clone();
+        let mut commands = if is_prepared {
+            Vec::new()
+        } else {
+            self.target.of(input).prelude.clone()
+        };
         let mut preceding = commands.len();
         let mut has_unplugged = false;
         for action in input.actions(self.target) {
@@ -214,6 +237,38 @@ impl<'a> Machines<'a> {
         let answered = run(&commands)?;
         replies.extend(answered.into_iter().take(own).skip(preceding));
         Ok(())
+    }
+}
+
+/// A machine to fork, with its device as inputs expect it.
+struct Forks {
+    template: Template,
+    /// How much memory a fork has in the beginning.
+    resident: Cell<Option<u64>>,
+}
+
+impl Forks {
+    /// One that ends of the prelude has no forks, and says so when it is asked for one.
+    fn new(qemu: &Qemu, target: &Target, options: &LaunchOptions) -> Result<Self, LaunchError> {
+        let template = qemu.template(&target.launch, options)?;
+        let _ = template.prepare(&target.prelude);
+        Ok(Self {
+            template,
+            resident: Cell::new(None),
+        })
+    }
+
+    /// A machine, and how much memory it has.
+    fn fork(&self, needs_monitor: bool) -> Result<(Vm, u64), ForkError> {
+        // A monitor is a thread, a ring, and two round trips.
+        let vm = if needs_monitor {
+            self.template.fork(false)?
+        } else {
+            self.template.fork_bare()?
+        };
+        let resident = self.resident.get().unwrap_or_else(|| resident(vm.pid()));
+        self.resident.set(Some(resident));
+        Ok((vm, resident))
     }
 }
 

@@ -269,6 +269,14 @@ impl Inventory {
         problem.map_or(Ok(()), Err)
     }
 
+    /// The descriptor of the first entry, which is the qtest socket.
+    pub(crate) fn first(&self) -> Option<c_int> {
+        let mut found = self.found.iter().take(self.found_len);
+        found
+            .find(|found| matches!(found.fate, Fate::Entry(0)))
+            .map(|found| found.fd)
+    }
+
     /// In a child: gives every descriptor and mapping what is its own. `fresh` are the new descriptors, one for each entry that is
     /// replaced, in order; they are closed.
     pub(crate) fn renew(&self, entries: &[Entry], fresh: &[c_int]) -> Result<(), Text> {

@@ -28,6 +28,7 @@
 mod blocks;
 mod crash;
 mod files;
+mod replies;
 mod server;
 mod sys;
 mod text;
@@ -36,17 +37,19 @@ mod zygote;
 
 pub use blocks::BLOCKS;
 pub use crash::FRAMES;
+pub use replies::sendmsg;
 pub use server::ppoll;
 pub use threads::{
-    io_uring_queue_init, io_uring_queue_init_params, pthread_cond_timedwait, pthread_cond_wait,
-    pthread_create,
+    io_uring_queue_init, io_uring_queue_init_params, malloc_trim, pthread_cond_timedwait,
+    pthread_cond_wait, pthread_create,
 };
 pub use zygote::{__libc_start_main, ZYGOTE};
 
-use core::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use core::ffi::{CStr, c_void};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 /// The environment variable with the number of the descriptor over which a template is asked to fork.
-pub const CONTROL: &core::ffi::CStr = c"TESTJIG_FORK_SERVER";
+pub const CONTROL: &CStr = c"TESTJIG_FORK_SERVER";
 
 /// What this process is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,6 +122,23 @@ fn become_child() {
 /// Of a zygote's child, which is whatever its environment says.
 fn become_unknown() {
     ROLE.store(Role::Unknown as u8, Ordering::Relaxed);
+}
+
+/// The function behind an interposed one, looked up once.
+fn next(cache: &AtomicPtr<c_void>, name: &CStr, version: Option<&CStr>) -> *mut c_void {
+    let known = cache.load(Ordering::Relaxed);
+    if !known.is_null() {
+        return known;
+    }
+    // SAFETY: names and versions are C strings.
+    let found = unsafe {
+        match version {
+            Some(version) => sys::dlvsym(sys::RTLD_NEXT, name.as_ptr(), version.as_ptr()),
+            None => sys::dlsym(sys::RTLD_NEXT, name.as_ptr()),
+        }
+    };
+    cache.store(found, Ordering::Relaxed);
+    found
 }
 
 fn is_main_thread() -> bool {

@@ -10,7 +10,7 @@ use crate::files::{self, Entry, SHARED};
 use crate::sys::{self, PollFd, SignalSet, Timespec};
 use crate::text::{self, Text};
 use crate::threads::{self, Readiness};
-use crate::{SOCKET, become_child, blocks, is_main_thread};
+use crate::{SOCKET, become_child, blocks, is_main_thread, replies};
 
 /// The most files that a request names.
 pub(crate) const MOST: usize = 64;
@@ -21,7 +21,8 @@ pub(crate) const MOST: usize = 64;
 struct Request {
     /// [`FORK`] or [`WAIT`].
     what: u64,
-    /// Of a fork: how the child gets its monitor, [`MONITOR_OBJECT`] or [`MONITOR_CALL`] or neither. Of a wait: the child.
+    /// Of a fork: how the child gets its monitor, [`MONITOR_OBJECT`] or [`MONITOR_CALL`] or neither, and perhaps [`TOGETHER`]. Of a
+    /// wait: the child.
     argument: u64,
     /// How many entries follow.
     entries: u64,
@@ -32,12 +33,17 @@ const FORK: u64 = 1;
 /// Wait for a child, which has ended or is about to; the answer has its status as `waitid` gives it.
 pub(crate) const WAIT: u64 = 2;
 
+/// Of the argument of a fork: the bits that are the monitor.
+const MONITOR: u64 = 0xff;
+/// Replies of the child travel together.
+const TOGETHER: u64 = 0x100;
+
 /// By `-object monitor-qmp`.
 const MONITOR_OBJECT: u64 = 1;
 /// By QEMU's function, where there is no such object.
 const MONITOR_CALL: u64 = 2;
 /// What the machine's launcher calls the monitor and its character device.
-const MONITOR: &CStr = c"monitor-qmp,id=testjig-monitor,chardev=testjig-qmp";
+const MONITOR_OPTIONS: &CStr = c"monitor-qmp,id=testjig-monitor,chardev=testjig-qmp";
 const MONITOR_DEVICE: &CStr = c"testjig-qmp";
 
 /// The answer, before the text.
@@ -145,6 +151,16 @@ pub unsafe extern "C" fn ppoll(
     let Some(poll) = (unsafe { transmute::<*mut c_void, Option<Ppoll>>(real) }) else {
         return -1;
     };
+    let timeout = if replies::travel_together() {
+        replies::flush();
+        // SAFETY: null or the caller's.
+        match unsafe { timeout.as_ref() } {
+            Some(span) if span.is_brief() => &raw const BRIEFLY,
+            _ => timeout,
+        }
+    } else {
+        timeout
+    };
     let socket = SOCKET.load(Ordering::Relaxed);
     let is_wanted = socket >= 0 || blocks::is_due();
     let qemu = if is_wanted && is_main_thread() && (count as usize) < MOST_POLLED {
@@ -171,6 +187,20 @@ pub unsafe extern "C" fn ppoll(
     }
     // SAFETY: the caller's own arguments, of which there are fewer than `MOST_POLLED`.
     unsafe { sleep(qemu, socket, poll, fds, count as usize, timeout, mask) }
+}
+
+/// A timer of the virtual clock that is nanoseconds away has the main loop ask again and again, since that clock stands still. Such a
+/// machine is put to sleep for so long, from which whatever arrives wakes it; or it would never rest.
+const BRIEF: i64 = 1_000_000;
+static BRIEFLY: Timespec = Timespec {
+    seconds: 0,
+    nanoseconds: BRIEF,
+};
+
+impl Timespec {
+    fn is_brief(&self) -> bool {
+        self.seconds == 0 && (1..BRIEF).contains(&self.nanoseconds)
+    }
 }
 
 /// More descriptors than that the main loop does not wait for.
@@ -294,8 +324,10 @@ fn fork(qemu: Qemu, socket: c_int, packet: &Packet) {
         (qemu.lock)(c"testjig".as_ptr(), 0);
         if !READY.load(Ordering::Relaxed) {
             (qemu.drain_rcu)();
+            threads::trim();
             READY.store(true, Ordering::Relaxed);
         }
+        sort_free_blocks();
         (qemu.enable_rcu_fork)();
         let child = sys::fork();
         (qemu.disable_rcu_fork)();
@@ -322,6 +354,15 @@ fn fork(qemu: Qemu, socket: c_int, packet: &Packet) {
     answer(socket, i64::from(child), 0, None);
 }
 
+/// What was freed waits in one list until the C library is asked for something larger than all of it, and is then linked into lists by
+/// size: a write to each block, so in a child a copy of each page. Here it is done once for all of them.
+fn sort_free_blocks() {
+    /// Below what is mapped instead, 128 KiB (mallopt(3)).
+    const LARGE: usize = 120 << 10;
+    // SAFETY: without conditions; the block is freed once, or null.
+    unsafe { sys::free(sys::malloc(LARGE)) };
+}
+
 /// In a child: dies with its parent, leads a group of its own, and has no part in what its parent is asked.
 pub(crate) fn leave(parent: c_int, socket: c_int) {
     // SAFETY: these concern this process alone, which does not use the socket.
@@ -343,7 +384,10 @@ fn become_machine(parent: c_int, socket: c_int, packet: &Packet) {
         files::with_inventory(|inventory| inventory.renew(packet.entries(), packet.fds()));
     let made = renewed
         .and_then(|()| threads::restart())
-        .and_then(|()| make_monitor(packet.request.argument));
+        .and_then(|()| make_monitor(packet.request.argument & MONITOR));
+    if packet.request.argument & TOGETHER != 0 {
+        files::with_inventory(|inventory| inventory.first().map(replies::begin));
+    }
     if let Err(why) = made {
         sys::write_all(2, b"testjig: a forked machine ");
         sys::write_all(2, why.bytes());
@@ -362,7 +406,7 @@ fn make_monitor(how: u64) -> Result<(), Text> {
             MONITOR_OBJECT => {
                 let add: AddObject = function(&[c"user_creatable_add_from_str"])
                     .ok_or_else(|| Text::of(format_args!("can't make objects")))?;
-                add(MONITOR.as_ptr(), &raw mut error);
+                add(MONITOR_OPTIONS.as_ptr(), &raw mut error);
             }
             MONITOR_CALL => {
                 let find: Option<FindChardev> = function(&[c"qemu_chr_find"]);

@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use core::mem::MaybeUninit;
 
 pub(crate) const EINTR: c_int = 4;
+pub(crate) const EAGAIN: c_int = 11;
 pub(crate) const ENOSYS: c_int = 38;
 pub(crate) const O_ACCMODE: c_int = 3;
 pub(crate) const O_RDONLY: c_int = 0;
@@ -15,6 +16,7 @@ pub(crate) const F_GETFL: c_int = 3;
 pub(crate) const F_SETFL: c_int = 4;
 pub(crate) const FD_CLOEXEC: c_int = 1;
 pub(crate) const POLLIN: i16 = 1;
+pub(crate) const POLLOUT: i16 = 4;
 pub(crate) const EFD_SEMAPHORE: c_int = 1;
 pub(crate) const PR_SET_PDEATHSIG: c_int = 1;
 pub(crate) const SIGKILL: c_int = 9;
@@ -90,7 +92,7 @@ pub(crate) struct IoVec {
 }
 
 #[repr(C)]
-pub(crate) struct MsgHdr {
+pub struct MsgHdr {
     pub(crate) name: *mut c_void,
     pub(crate) name_len: u32,
     pub(crate) iov: *mut IoVec,
@@ -256,9 +258,11 @@ unsafe extern "C" {
         version: *const c_char,
     ) -> *mut c_void;
     pub(crate) fn malloc(size: usize) -> *mut c_void;
+    pub(crate) fn free(block: *mut c_void);
     pub(crate) fn fork() -> c_int;
     pub(crate) fn prctl(option: c_int, ...) -> c_int;
     pub(crate) fn setpgid(pid: c_int, group: c_int) -> c_int;
+    pub(crate) fn poll(fds: *mut PollFd, count: u64, timeout: c_int) -> c_int;
     pub(crate) fn waitid(kind: c_int, id: c_uint, info: *mut SigInfo, options: c_int) -> c_int;
     pub(crate) fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int;
     pub(crate) fn chdir(path: *const c_char) -> c_int;

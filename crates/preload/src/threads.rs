@@ -6,12 +6,13 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use crate::sys::{self, Attributes, SignalSet, Timespec};
 use crate::text::Text;
-use crate::{Role, role};
+use crate::{Role, next, role};
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(*mut usize, *const Attributes, Start, *mut c_void) -> c_int;
 type CondWait = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 type CondTimedWait = unsafe extern "C" fn(*mut c_void, *mut c_void, *const Timespec) -> c_int;
+type Trim = unsafe extern "C" fn(usize) -> c_int;
 type QueueInit = unsafe extern "C" fn(c_uint, *mut c_void, c_uint) -> c_int;
 type QueueInitParams = unsafe extern "C" fn(c_uint, *mut c_void, *mut c_void) -> c_int;
 
@@ -90,23 +91,6 @@ static SLOTS: [Slot; MOST] = [const { Slot::new() }; MOST];
 /// The wrapper in which QEMU starts its threads.
 static WRAPPER: AtomicUsize = AtomicUsize::new(0);
 
-/// The function behind an interposed one, looked up once.
-fn next(cache: &AtomicPtr<c_void>, name: &CStr, version: Option<&CStr>) -> *mut c_void {
-    let known = cache.load(Ordering::Relaxed);
-    if !known.is_null() {
-        return known;
-    }
-    // SAFETY: names and versions are C strings.
-    let found = unsafe {
-        match version {
-            Some(version) => sys::dlvsym(sys::RTLD_NEXT, name.as_ptr(), version.as_ptr()),
-            None => sys::dlsym(sys::RTLD_NEXT, name.as_ptr()),
-        }
-    };
-    cache.store(found, Ordering::Relaxed);
-    found
-}
-
 /// The library's own `pthread_create`.
 fn create() -> Option<Create> {
     static REAL: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
@@ -126,9 +110,8 @@ pub unsafe extern "C" fn pthread_create(
     start: Start,
     argument: *mut c_void,
 ) -> c_int {
-    const EAGAIN: c_int = 11;
     let Some(create) = create() else {
-        return EAGAIN;
+        return sys::EAGAIN;
     };
     let slot = if matches!(role(), Role::Template | Role::Zygote) {
         take_slot()
@@ -359,6 +342,32 @@ pub unsafe extern "C" fn io_uring_queue_init_params(
         Some(init) => unsafe { init(entries, ring, parameters) },
         None => -sys::ENOSYS,
     }
+}
+
+/// QEMU's thread of RCU gives memory back whenever it has nothing to do, which looks at every block there is. In a child, which lives
+/// briefly, that is much of what it costs: it has a copy of each page so looked at, and its main thread waits meanwhile. And a template
+/// would sort its blocks anew for the next. It gives memory back once, by [`trim`].
+///
+/// # Safety
+/// As of `malloc_trim`.
+#[cfg_attr(testjig_preload, unsafe(no_mangle))]
+pub unsafe extern "C" fn malloc_trim(pad: usize) -> c_int {
+    match role() {
+        Role::Child | Role::Template => 0,
+        _ => give_back(pad),
+    }
+}
+
+/// In a template, before its first fork.
+pub(crate) fn trim() {
+    give_back(0);
+}
+
+fn give_back(pad: usize) -> c_int {
+    static REAL: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+    let real = next(&REAL, c"malloc_trim", None);
+    // SAFETY: null or the C library's function of this type, which has no conditions; null is `None`.
+    unsafe { transmute::<*mut c_void, Option<Trim>>(real).map_or(0, |trim| trim(pad)) }
 }
 
 /// Whether the threads are such that a child can do without them.

@@ -192,6 +192,14 @@ impl Body {
         }
     }
 
+    /// Has it end, and does not wait until it has.
+    pub(crate) fn doom(&mut self) {
+        match self {
+            Self::Process(process) => process.doom(),
+            Self::Here(_) => self.kill(),
+        }
+    }
+
     /// Ends it at once.
     pub(crate) fn kill(&mut self) {
         match self {

@@ -100,8 +100,10 @@ pub(crate) mod wire {
     pub(crate) const FORK: u64 = 1;
     pub(crate) const WAIT: u64 = 2;
     pub(crate) const START: u64 = 3;
+    pub(crate) const MONITOR_NONE: u64 = 0;
     pub(crate) const MONITOR_OBJECT: u64 = 1;
     pub(crate) const MONITOR_CALL: u64 = 2;
+    pub(crate) const TOGETHER: u64 = 0x100;
     pub(crate) const REPLACED: u64 = 0;
     pub(crate) const MAPPED: u64 = 1;
     pub(crate) const SHARED: u64 = 2;

@@ -317,6 +317,13 @@ impl Process {
         self.report(forced)
     }
 
+    /// Has it end, and does not wait until it has.
+    pub(crate) fn doom(&mut self) {
+        if self.status.is_none() {
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        }
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         if self.status().is_none() {

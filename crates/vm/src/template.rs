@@ -1,5 +1,6 @@
 //! [`Template`]: a machine that is started once, and forked for each test.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -13,9 +14,10 @@ use rustix::fs::{SeekFrom, fstat, major, minor, seek};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 use rustix::process::Pid;
+use testjig_qtest::{Command, Reply, Session};
 
 use crate::binary::Qemu;
-use crate::inside::Body;
+use crate::inside::{Body, Wire};
 use crate::launch::error::Attempt;
 use crate::launch::resources::{Made, Own};
 use crate::launch::start::{
@@ -40,7 +42,8 @@ pub struct Template(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    process: std::cell::RefCell<Process>,
+    process: RefCell<Process>,
+    session: RefCell<Session<Wire>>,
     control: OwnedFd,
     /// Whether the library works in this QEMU.
     is_served: bool,
@@ -235,13 +238,14 @@ impl Nascent {
             command_line: self.command_line,
         };
         let (begin, within) = (Instant::now(), self.options.deadline);
-        first_answer(&attempt, self.qtest, &mut process, begin, within)?;
+        let session = first_answer(&attempt, self.qtest, &mut process, begin, within)?;
         // The library says so before QEMU begins, or never.
         let is_served = readable(&self.control, Instant::now())
             && recv(&self.control, &mut [0; 64], RecvFlags::empty()).is_ok_and(|(len, _)| len > 0);
         let command_line = attempt.command_line;
         Ok(Template(Rc::new(Inner {
             process: process.into(),
+            session: session.into(),
             control: self.control,
             is_served,
             files: self.files,
@@ -266,12 +270,37 @@ impl Template {
         self.0.process.borrow().pid()
     }
 
+    /// Has all its machines begin where these commands have been carried out, refused ones too. To be called before the first
+    /// [`fork`](Self::fork); none of them moves the clock.
+    ///
+    /// # Errors
+    /// If it ends, or does not answer.
+    pub fn prepare(&self, commands: &[Command]) -> Result<Vec<Reply>, testjig_qtest::Error> {
+        let mut session = self.0.session.borrow_mut();
+        session.set_deadline(None);
+        session.run_each(commands)
+    }
+
     /// A machine like this one, which answers already. With `clock_forbidden`, its launch is [so](Launch::forbid_clock).
     ///
     /// # Errors
     /// If the template declines, since its machine has what forks would share or lose; if it or the fork ends, or is silent until the
     /// deadline; and if the host declines memory or descriptors.
     pub fn fork(&self, clock_forbidden: bool) -> Result<Vm, ForkError> {
+        self.fork_with(clock_forbidden, true)
+    }
+
+    /// As [`fork`](Self::fork), for one who sends much at once and does not use the monitor: the machine is there sooner, and its replies
+    /// travel together, so that of one that ends some may be missing. Whatever needs a monitor ([`Vm::qmp`], [`Vm::hmp`], [`Vm::reset`])
+    /// unwinds.
+    ///
+    /// # Errors
+    /// As of [`fork`](Self::fork).
+    pub fn fork_bare(&self) -> Result<Vm, ForkError> {
+        self.fork_with(false, false)
+    }
+
+    fn fork_with(&self, clock_forbidden: bool, has_monitor: bool) -> Result<Vm, ForkError> {
         let inner = &self.0;
         if !inner.is_served {
             return Err(ForkError::new(
@@ -304,7 +333,9 @@ impl Template {
             }
         }
         fds.push(write_end.as_fd());
-        let monitor_kind = if inner.qemu.caps.monitor_qmp_object {
+        let monitor_kind = if !has_monitor {
+            wire::MONITOR_NONE | wire::TOGETHER
+        } else if inner.qemu.caps.monitor_qmp_object {
             wire::MONITOR_OBJECT
         } else {
             wire::MONITOR_CALL
@@ -331,6 +362,7 @@ impl Template {
             body: Body::Process(process),
             session,
             monitor,
+            has_monitor,
             mapping,
             regions,
             disks: made.disks,

@@ -90,6 +90,28 @@ enum Monitor {
     Open(Box<Qmp>),
     /// Opening it failed; the error, until it is reported.
     Closed(Option<testjig_qmp::Error>),
+    /// There is none; its socket, whose end the VMM would see.
+    Absent {
+        _end: OwnedFd,
+    },
+}
+
+impl Monitor {
+    /// What happens before it is open is no event, so it is opened first. An error keeps until it is needed.
+    fn open(socket: OwnedFd, body: &Body) -> Self {
+        let mut handshake = Qmp::begin(socket);
+        if let Body::Here(here) = body {
+            let here = here.clone();
+            handshake.set_attend(move || here.attend());
+        }
+        match handshake.finish(Instant::now() + TIMEOUT) {
+            Ok(mut qmp) => {
+                qmp.set_timeout(TIMEOUT);
+                Self::Open(Box::new(qmp))
+            }
+            Err(error) => Self::Closed(Some(error)),
+        }
+    }
 }
 
 /// What a launcher hands to the machine it made.
@@ -97,6 +119,8 @@ pub(crate) struct Parts {
     pub(crate) body: Body,
     pub(crate) session: Session<Wire>,
     pub(crate) monitor: OwnedFd,
+    /// Whether the VMM answers there.
+    pub(crate) has_monitor: bool,
     pub(crate) mapping: Option<Mapping>,
     pub(crate) regions: Vec<RamRegion>,
     pub(crate) disks: Vec<(String, File)>,
@@ -126,18 +150,12 @@ impl Vm {
         let mut session = parts.session;
         session.set_timeout(TIMEOUT);
         session.set_deadline(None);
-        // What happens before the monitor is open is no event, so it is opened first. An error keeps until the monitor is needed.
-        let mut handshake = Qmp::begin(parts.monitor);
-        if let Body::Here(here) = &parts.body {
-            let here = here.clone();
-            handshake.set_attend(move || here.attend());
-        }
-        let monitor = match handshake.finish(Instant::now() + TIMEOUT) {
-            Ok(mut qmp) => {
-                qmp.set_timeout(TIMEOUT);
-                Monitor::Open(Box::new(qmp))
+        let monitor = if parts.has_monitor {
+            Monitor::open(parts.monitor, &parts.body)
+        } else {
+            Monitor::Absent {
+                _end: parts.monitor,
             }
-            Err(error) => Monitor::Closed(Some(error)),
         };
         Self(Rc::new(Inner {
             body: RefCell::new(parts.body),
@@ -537,6 +555,11 @@ impl Vm {
         body.report()
     }
 
+    /// Has the machine end, and does not wait until it has: its process is waited for when the last clone is dropped.
+    pub fn doom(&self) {
+        self.0.body.borrow_mut().doom();
+    }
+
     /// Whether the VMM's process lives.
     pub fn is_alive(&self) -> bool {
         self.0.body.borrow_mut().status().is_none()
@@ -752,6 +775,9 @@ impl Vm {
                     Some(error) => Ok(Err(error)),
                     None => Err("failed to use the monitor: it could not be opened before"),
                 },
+                Monitor::Absent { .. } => {
+                    Err("failed to use the monitor: the machine was forked without one")
+                }
             }
         };
         match result {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{eventually, fault_of, process, qemu};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
+use testjig_qtest::{Command, PortWidth, Reply};
 use testjig_vm::{
     Chardev, Device, Drive, ExitStatus, FaultKind, Image, Interface, Launch, LaunchOptions, Netdev,
     Object, Pin, Template, Vm, doctor, machine,
@@ -127,6 +128,56 @@ fn each_has_a_monitor_from_the_start() {
 }
 
 /// [82441FX, TRC register at 0xcf9] Bits 1 and 2: a hard reset. It waits for the CPUs' threads.
+#[test]
+fn it_begins_where_its_template_was_brought() {
+    let template = template(&Launch::new(&machine::PC));
+    let width = PortWidth::B;
+    let commands = [
+        Command::Out {
+            width,
+            port: 0x70,
+            value: 0x0a,
+        },
+        Command::Out {
+            width,
+            port: 0x71,
+            value: 0x2c,
+        },
+    ];
+    let replies = template.prepare(&commands).expect("it answers");
+    assert_eq!(replies, [Reply::Done, Reply::Done]);
+    for vm in [fork(&template), fork(&template)] {
+        vm.outb(0x70, 0x0a);
+        assert_eq!(vm.inb(0x71), 0x2c);
+        vm.outb(0x71, 0x26);
+    }
+}
+
+/// Many replies at once, more than are kept, and such as come while the main loop waits for a disk.
+#[test]
+fn a_bare_one_answers_and_has_no_monitor() {
+    let template = template(&with_disk());
+    let vm = template.fork_bare().expect("a machine");
+    assert_eq!(&read_sector(&vm, 1)[..10], b"sector one");
+    let reads = vec![
+        Command::In {
+            width: PortWidth::B,
+            port: 0x1f7
+        };
+        5000
+    ];
+    let replies = vm.session(|session| session.run_each(&reads));
+    let replies = replies.expect("it answers");
+    assert!(replies.iter().all(|reply| *reply == Reply::Value(0x50)));
+    let fault = fault_of(|| {
+        vm.qmp_raw("query-status", json!({}));
+    });
+    assert!(fault.to_string().contains("without one"), "{fault}");
+    assert!(vm.is_alive());
+    vm.doom();
+    assert!(vm.has_ended(Duration::from_secs(10)));
+}
+
 #[test]
 fn a_reset_by_a_device_comes_to_its_end_and_is_an_event() {
     let template = template(&Launch::new(&machine::PC).cpus(2));

@@ -126,6 +126,7 @@ impl Qemu {
         )?;
         let regions = regions(launch);
         Ok(Vm::new(Parts {
+            has_monitor: true,
             body: Body::Process(process),
             session,
             monitor: prepared.monitor,
@@ -186,6 +187,7 @@ impl Qemu {
             .map_err(|error| attempt.host("a mapping of the guest's memory", error))?;
         let here = Here::new(machine);
         Ok(Vm::new(Parts {
+            has_monitor: true,
             session: Session::new(Wire::here(here.clone())),
             body: Body::Here(here),
             monitor: prepared.monitor,
