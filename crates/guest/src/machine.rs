@@ -141,7 +141,9 @@ impl Machine {
         let snapshot = match &boot.warm {
             Some(home) if can_be_warm(qemu) => {
                 let words = words(qemu, boot, [0, 0, 0], None);
-                let variable: Vec<&str> = boot.variable.iter().map(String::as_str).collect();
+                let clock = clock_word(boot);
+                let variable = boot.variable.iter().chain(&clock);
+                let variable: Vec<&str> = variable.map(String::as_str).collect();
                 let files = [&*boot.kernel, &*boot.initramfs];
                 let memory = boot.arguments.plain_memory();
                 let snapshot = Snapshot::of(home, qemu, &words, files, &variable, memory)
@@ -584,6 +586,17 @@ fn declined(said: &str) -> BootError {
     }
 }
 
+/// What tells a guest's kernel how fast its time stamp counter goes, which is this machine's unless instructions are counted: to find that
+/// out takes it 60 ms. It looks again a second later. What differs from one run to the next, it does not make another machine.
+fn clock_word(boot: &Boot) -> Option<String> {
+    let arguments = &boot.arguments;
+    let is_counted = arguments.words.iter().any(|word| word.ends_with("-icount"));
+    if boot.accel != "tcg" || arguments.own_accel || is_counted {
+        return None;
+    }
+    Some(format!("tsc_early_khz={}", testjig_vm::tsc_khz()?))
+}
+
 /// QEMU's words: what testjig needs, and then the test's own.
 fn words(
     qemu: &Qemu,
@@ -619,6 +632,10 @@ fn words(
         add(&["-accel", &boot.accel]);
     }
     let mut append = format!("console=ttyS0 panic=-1 oops=panic printk.time=0 loglevel=4 {QUICK}");
+    if let Some(clock) = clock_word(boot) {
+        append.push(' ');
+        append.push_str(&clock);
+    }
     if boot.channel == ChannelKind::Isa {
         add(&["-serial", "chardev:testjig-agent"]);
         append.push_str(" testjig.channel=ttyS1");

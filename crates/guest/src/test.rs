@@ -123,6 +123,7 @@ fn set_up(job: &Job, header: Header, script: Vec<u8>) -> io::Result<(Arc<Test>, 
     });
     // While the shell starts.
     thread::spawn(move || schemas.recall());
+    thread::spawn(testjig_vm::tsc_khz);
     let serving = Arc::clone(&test);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {

@@ -54,6 +54,7 @@ mod recording;
 mod settle;
 mod stderr;
 mod template;
+mod tsc;
 mod vm;
 mod zygote;
 
@@ -80,5 +81,6 @@ pub use provision::{Progress, Silent, Suite};
 pub use ram::{Ram, Scalar};
 pub use recording::{Note, Noted, Recording};
 pub use template::{ForkError, Nascent, Template};
+pub use tsc::tsc_khz;
 pub use vm::Vm;
 pub use zygote::{Zygote, zygotes};
