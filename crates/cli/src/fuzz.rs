@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc as Shared;
@@ -18,7 +19,7 @@ use testjig::find::{self, Vmm, Wish};
 use testjig::vm::machine::MachineType;
 use testjig::vm::{Arch, Cache, Qemu, RamBackend, Suite};
 use testjig_blocks::{Device, Program};
-use testjig_fuzz::{Feedback, Input, Settings, Space, Status, Target, fuzz};
+use testjig_fuzz::{Feedback, Input, Peers, Settings, Space, Status, Target, fuzz};
 use testjig_trace::Trace;
 
 use crate::fail;
@@ -63,6 +64,12 @@ pub(crate) struct Arguments {
     /// the sessions before, as they are and each on the machine that it names
     #[arg(long, conflicts_with_all = ["list", "selftest"])]
     replay_corpus: bool,
+    /// Exchange inputs and findings with others that join at this address. Whoever reaches it can have inputs tried: 127.0.0.1:4711
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["list", "selftest", "replay_corpus"])]
+    listen: Option<SocketAddr>,
+    /// Exchange inputs and findings with the one that listens at this address, and those that joined it
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["listen", "list", "selftest", "replay_corpus"])]
+    join: Option<SocketAddr>,
     /// Stop at the first finding
     #[arg(long)]
     stop_at_finding: bool,
@@ -194,6 +201,10 @@ impl Arguments {
             seed: self.seed,
             stop_at_finding: self.stop_at_finding,
             replay_corpus: self.replay_corpus,
+            peers: self
+                .listen
+                .map(Peers::Listen)
+                .or(self.join.map(Peers::Join)),
         };
         let stop = Shared::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -346,6 +357,16 @@ fn sentence(status: &Status) -> String {
         status.corpus,
         status.findings.len()
     );
+    if let Some(exchanged) = &status.exchanged {
+        let _ = write!(
+            text,
+            "; {} others, {} inputs from them and {} to them",
+            exchanged.peers, exchanged.received, exchanged.sent
+        );
+        if let Some(why) = &exchanged.refused {
+            let _ = write!(text, ", {why}");
+        }
+    }
     if let Some(why) = &status.unforkable {
         let _ = write!(text, "; a machine started for each ({why})");
     }

@@ -47,6 +47,7 @@ fn main() {
             seed: 1,
             stop_at_finding: false,
             replay_corpus: false,
+            peers: None,
         };
         let known = device.as_ref().map(|device| (&program, device));
         let stop = AtomicBool::new(false);

@@ -51,6 +51,8 @@ const MOST_INPUTS: usize = 50_000;
 const MOST_BYTES: usize = 256 << 20;
 /// The most others at once.
 const MOST_PEERS: usize = 64;
+/// When no more is added to what is under way to another, in bytes.
+const UNDER_WAY: usize = 256 << 10;
 /// How much of a first line is read.
 const GREETING: usize = 512;
 /// How often it is looked for new inputs here, and for one that listens.
@@ -210,9 +212,13 @@ impl Exchange {
     }
 
     fn talk(&mut self, peer: &mut Peer) -> io::Result<Talk> {
-        let mut buffer = [0; 64 << 10];
+        // First of all what this one fuzzes: who is refused can tell why.
+        if !peer.send() {
+            return Ok(Talk::Gone);
+        }
+        let mut buffer = [0; 8 << 10];
         // Few times: the others have their turn.
-        for _ in 0..4 {
+        for _ in 0..32 {
             match peer.stream.read(&mut buffer) {
                 Ok(0) => return Ok(Talk::Gone),
                 Ok(count) => peer.incoming.extend_from_slice(&buffer[..count]),
@@ -224,27 +230,22 @@ impl Exchange {
                 return Ok(Talk::Refused(why));
             }
         }
-        if !peer.has_greeted {
-            if peer.since.elapsed() > PATIENCE {
-                return Ok(Talk::Refused("it does not say what it fuzzes".into()));
-            }
-        } else if peer.outgoing.is_empty() {
+        if peer.has_greeted {
             while let Some((hash, text)) = self.inputs.get(peer.next) {
+                if peer.outgoing.len() > UNDER_WAY {
+                    break;
+                }
                 peer.next += 1;
                 if !peer.its.contains(hash) {
                     peer.outgoing.extend((text.len() as u32).to_le_bytes());
                     peer.outgoing.extend(text);
                     self.exchanged.sent += 1;
-                    break;
                 }
             }
+        } else if peer.since.elapsed() > PATIENCE {
+            return Ok(Talk::Refused("it does not say what it fuzzes".into()));
         }
-        match peer.stream.write(&peer.outgoing) {
-            Ok(count) => drop(peer.outgoing.drain(..count)),
-            Err(error) if is_passing(&error) => {}
-            Err(_) => return Ok(Talk::Gone),
-        }
-        Ok(Talk::On)
+        Ok(if peer.send() { Talk::On } else { Talk::Gone })
     }
 
     /// Takes what has arrived whole. Why not, if it is nothing that a fuzzer of the same thing says.
@@ -256,7 +257,10 @@ impl Exchange {
             };
             let its = String::from_utf8_lossy(&peer.incoming[..end.min(GREETING)]).into_owned();
             if its != self.what {
-                return Ok(Some(format!("it says {its:?}, and this is {:?}", self.what)));
+                return Ok(Some(format!(
+                    "it says {its:?}, and this is {:?}",
+                    self.what
+                )));
             }
             peer.incoming.drain(..=end);
             peer.has_greeted = true;
@@ -291,7 +295,9 @@ impl Exchange {
             return Ok(None);
         }
         if self.exchanged.received >= MOST_INPUTS || self.bytes + text.len() > MOST_BYTES {
-            return Ok(Some("others have sent as much as is kept of them".to_owned()));
+            return Ok(Some(
+                "others have sent as much as is kept of them".to_owned(),
+            ));
         }
         let path = directory_of_others(&self.directory).join(format!("{hash:016x}"));
         input.to_file(&path).map_err(io::Error::other)?;
@@ -300,6 +306,17 @@ impl Exchange {
         self.exchanged.received += 1;
         self.inputs.push((hash, text));
         Ok(None)
+    }
+}
+
+impl Peer {
+    /// Sends what there is room for; `false` if the other has gone.
+    fn send(&mut self) -> bool {
+        match self.stream.write(&self.outgoing) {
+            Ok(count) => drop(self.outgoing.drain(..count)),
+            Err(error) => return is_passing(&error),
+        }
+        true
     }
 }
 

@@ -13,6 +13,7 @@ use testjig_blocks::{Device, Program};
 use testjig_trace::Trace;
 use testjig_vm::{LaunchError, Qemu};
 
+use crate::exchange::{Exchange, Exchanged, Peers};
 use crate::findings::{release, reserve};
 use crate::input::Input;
 use crate::replay;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub stop_at_finding: bool,
     /// Whether inputs of earlier times are tried once each, and none is made.
     pub replay_corpus: bool,
+    /// With whom inputs and findings are exchanged; none while the corpus is replayed.
+    pub peers: Option<Peers>,
 }
 
 /// From what is learned which inputs lead somewhere.
@@ -93,6 +96,8 @@ pub struct Status {
     pub sessions: Sessions,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What became of the exchange with others, if that was asked for.
+    pub exchanged: Option<Exchanged>,
     /// What is learned from.
     pub feedback: Feedback,
     /// Why machines are not forked; `None` if they are.
@@ -114,6 +119,9 @@ pub enum FuzzError {
         /// What the system says.
         source: io::Error,
     },
+    /// Inputs can't be exchanged with others.
+    #[error("failed to exchange inputs with others: {0}")]
+    Exchange(io::Error),
     /// The library that chooses inputs failed.
     #[error("the fuzzer failed: {0}")]
     Library(String),
@@ -138,6 +146,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) findings: Mutex<Vec<Finding>>,
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) notes: Mutex<Notes>,
+    pub(crate) exchanged: Mutex<Option<Exchanged>>,
     pub(crate) stop: AtomicBool,
 }
 
@@ -181,6 +190,7 @@ impl Shared<'_> {
             corpus: self.corpus.load(Ordering::Relaxed),
             sessions: lock(&self.sessions).clone(),
             findings: lock(&self.findings).clone(),
+            exchanged: lock(&self.exchanged).clone(),
             feedback,
             unforkable: notes.unforkable,
         }
@@ -220,6 +230,7 @@ pub fn fuzz(
         findings: Mutex::default(),
         sessions: Mutex::default(),
         notes: Mutex::default(),
+        exchanged: Mutex::default(),
         stop: AtomicBool::new(false),
     };
     let kept = |path: &Path| {
@@ -236,6 +247,13 @@ pub fn fuzz(
         earlier_inputs(settings)
     }
     .map_err(kept(&settings.directory))?;
+    let mut exchange = match settings.peers.filter(|_| !settings.replay_corpus) {
+        Some(peers) => {
+            let exchange = Exchange::new(peers, target, &settings.directory);
+            Some(exchange.map_err(FuzzError::Exchange)?)
+        }
+        None => None,
+    };
     let end = settings.time.map(|time| begin + time);
     let result = thread::scope(|scope| {
         let count = if settings.replay_corpus {
@@ -260,8 +278,16 @@ pub fn fuzz(
             })
             .collect();
         let mut told = Instant::now();
+        let mut failure = None;
         while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(20));
+            if let Some(exchange) = &mut exchange {
+                if let Err(error) = exchange.turn() {
+                    shared.stop.store(true, Ordering::Relaxed);
+                    failure.get_or_insert(FuzzError::Exchange(error));
+                }
+                *lock(&shared.exchanged) = Some(exchange.exchanged.clone());
+            }
             let is_over = end.is_some_and(|end| Instant::now() >= end)
                 || stop.load(Ordering::Relaxed)
                 || settings.stop_at_finding && !lock(&shared.findings).is_empty();
@@ -279,7 +305,7 @@ pub fn fuzz(
                 Err(_) => return Err(FuzzError::Library("a worker panicked".to_owned())),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     });
     release(&findings);
     result?;

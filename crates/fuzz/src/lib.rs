@@ -6,13 +6,15 @@
 //! ([`Feedback::Blocks`]), else which replies were new ([`Feedback::Replies`]). A machine that ends, does not answer or takes memory
 //! without bound is a [`Finding`]: confirmed on a started machine, made as short as possible, and on disk at once.
 //!
-//! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers.
+//! [LibAFL](https://github.com/AFLplusplus/LibAFL) keeps the corpus, chooses from it, and exchanges it between workers. Inputs go to other
+//! fuzzers and come from them over TCP, if that is asked for ([`Peers`]).
 
 mod choice;
 mod core;
 mod dictionary;
 mod discover;
 mod draw;
+mod exchange;
 mod findings;
 mod fuzz;
 mod input;
@@ -29,6 +31,7 @@ mod virtio;
 mod worker;
 
 pub use dictionary::dictionary;
+pub use exchange::{Exchanged, Peers};
 pub use fuzz::{Feedback, Finding, FuzzError, Sessions, Settings, Status, fuzz};
 pub use input::{Input, Op, Place, Size, Value};
 pub use seeds::{seeds, sessions};

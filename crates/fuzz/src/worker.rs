@@ -25,6 +25,7 @@ use testjig_trace::Ending;
 
 use crate::choice::Choice;
 use crate::draw::{Draw, Used};
+use crate::exchange::directory_of_others;
 use crate::findings::found;
 use crate::fuzz::{FuzzError, Shared};
 use crate::input::Input;
@@ -128,10 +129,13 @@ pub(crate) fn work(shared: &Shared<'_>, number: usize, seeds: &[PathBuf]) -> Res
         let result = fuzzer.add_input(&mut state, &mut trial, &mut manager, input);
         settle(result.map(drop))?;
     }
-    let others: Vec<PathBuf> = (0..shared.settings.workers)
+    let mut others: Vec<PathBuf> = (0..shared.settings.workers)
         .filter(|other| *other != number)
         .map(|other| shared.corpus_of(other))
         .collect();
+    if shared.settings.peers.is_some() {
+        others.push(directory_of_others(&shared.settings.directory));
+    }
     for other in &others {
         fs::create_dir_all(other).map_err(keep(other))?;
     }

@@ -49,6 +49,7 @@ fn find_planted(
         seed,
         stop_at_finding: true,
         replay_corpus: false,
+        peers: None,
     };
     std::panic::set_hook(Box::new(|_| {}));
     let stop = AtomicBool::new(false);

@@ -1,5 +1,11 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use testjig_blocks::Program;
+
 use super::*;
+use crate::fuzz::{Settings, Status, fuzz};
 use crate::input::{Op, Place, Size};
+use crate::machines::tests::{qemu, read_sector, target};
 use crate::recording::tests::floppy;
 
 struct Side {
@@ -30,7 +36,7 @@ impl Side {
         input.to_file(path).expect("writable");
     }
 
-    fn from_others(&self) -> Vec<Input> {
+    fn of_others(&self) -> Vec<Input> {
         let entries = fs::read_dir(directory_of_others(self.directory.path())).expect("readable");
         entries
             .map(|entry| Input::from_file(entry.expect("an entry").path()).expect("an input"))
@@ -68,7 +74,7 @@ fn refused(words: &[u8]) -> String {
     until(&mut [&mut side], |sides| {
         sides[0].exchange.exchanged.refused.is_some()
     });
-    assert_eq!(side.from_others(), []);
+    assert_eq!(side.of_others(), []);
     let refused = side.exchange.exchanged.refused.clone();
     let refused = refused.expect("it is refused");
     let why = refused.split_once(" was refused: ").expect("an address");
@@ -86,10 +92,10 @@ fn what_one_keeps_the_others_get_by_way_of_the_one_that_listens() {
     let mut other = Side::new(Peers::Join(address));
     one.keeps(&input(0x3f0));
     let all = &mut [&mut hub, &mut one, &mut other];
-    assert!(until(all, |sides| !sides[2].from_others().is_empty()));
-    assert_eq!(hub.from_others(), [input(0x3f0)]);
-    assert_eq!(other.from_others(), [input(0x3f0)]);
-    assert_eq!(one.from_others(), [], "it does not come back");
+    assert!(until(all, |sides| !sides[2].of_others().is_empty()));
+    assert_eq!(hub.of_others(), [input(0x3f0)]);
+    assert_eq!(other.of_others(), [input(0x3f0)]);
+    assert_eq!(one.of_others(), [], "it does not come back");
     assert_eq!(other.exchange.exchanged.received, 1);
     assert_eq!(hub.exchange.exchanged.peers, 2);
 }
@@ -103,8 +109,8 @@ fn findings_go_as_well() {
     let finding = serde_json::json!({ "signature": "SIGSEGV", "input": input(0x3f5) });
     fs::write(findings.join("a.json"), finding.to_string()).expect("writable");
     let all = &mut [&mut hub, &mut one];
-    assert!(until(all, |sides| !sides[0].from_others().is_empty()));
-    assert_eq!(hub.from_others(), [input(0x3f5)]);
+    assert!(until(all, |sides| !sides[0].of_others().is_empty()));
+    assert_eq!(hub.of_others(), [input(0x3f5)]);
 }
 
 #[test]
@@ -178,5 +184,71 @@ fn there_is_an_end_to_what_is_kept_of_others() {
     assert!(until(all, |sides| {
         sides[0].exchange.exchanged.refused.is_some()
     }));
-    assert_eq!(hub.from_others(), [input(1)]);
+    assert_eq!(hub.of_others(), [input(1)]);
+}
+
+/// The disk of `pc`, fuzzed from nothing but these inputs until the directory has what is sought, or for a minute.
+fn fuzz_disk(
+    directory: &Path,
+    peers: Peers,
+    beginnings: Vec<Input>,
+    is_over: &AtomicBool,
+) -> Status {
+    let (qemu, target) = (qemu(), target("ide"));
+    let program = Program::read(qemu.binary()).expect("a program");
+    let types: Vec<&str> = target.types.iter().map(String::as_str).collect();
+    let device = program.device(&types).expect("its blocks are known");
+    let settings = Settings {
+        time: Some(Duration::from_secs(60)),
+        workers: 1,
+        directory: directory.to_owned(),
+        beginnings,
+        sessions: Vec::new(),
+        dictionary: Vec::new(),
+        seed: 1,
+        stop_at_finding: false,
+        replay_corpus: false,
+        peers: Some(peers),
+    };
+    let known = Some((&program, &device));
+    fuzz(&qemu, &target, known, &settings, is_over, |_| {
+        let entries = fs::read_dir(directory.join("corpus/0"));
+        let mut kept = entries.expect("readable").flatten();
+        if matches!(peers, Peers::Join(_)) && kept.any(|entry| is_read(&entry.path())) {
+            is_over.store(true, Ordering::Relaxed);
+        }
+    })
+    .expect("it runs")
+}
+
+/// Whether it comes from the one that was given: nothing else names a port by its number.
+fn is_read(path: &Path) -> bool {
+    let is_command = |op: &Op| matches!(op, Op::Write(Place::Port(0x1f7), ..));
+    Input::from_file(path).is_ok_and(|input| input.ops.iter().any(is_command))
+}
+
+/// A sector is read by one who was told how; the other, who was not, keeps that input, or one that came of it, since it leads where its
+/// own do not.
+#[test]
+fn what_one_was_given_the_other_carries_out_and_keeps() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let (one, other) = (tempfile::tempdir(), tempfile::tempdir());
+    let (one, other) = (one.expect("a directory"), other.expect("a directory"));
+    let is_over = AtomicBool::new(false);
+    let joined = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let peers = Peers::Listen(address);
+            fuzz_disk(one.path(), peers, vec![read_sector()], &is_over)
+        });
+        let joined = scope.spawn(|| {
+            let peers = Peers::Join(address);
+            fuzz_disk(other.path(), peers, Vec::new(), &is_over)
+        });
+        joined.join().expect("no panic")
+    });
+    let exchanged = joined.exchanged.expect("it joined");
+    assert!(exchanged.received > 0, "{exchanged:?}");
+    assert!(joined.elapsed < Duration::from_secs(60), "it was not kept");
 }
