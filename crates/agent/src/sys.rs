@@ -1,4 +1,4 @@
-//! System calls that the standard library has no words for. All unsafe code of the agent is here.
+//! System calls that the standard library has no words for. All unsafe code of the agent is here, but for the name of its beginning.
 
 use std::ffi::{CString, c_char, c_int, c_long, c_ulong, c_void};
 use std::fs::File;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use testjig_agent::wire::{self, Frame, Reply, Request};
 use testjig_qmp::Qmp;
 use testjig_vm::{ExitReport, Process, Qemu, Spawn};
@@ -140,7 +142,7 @@ impl Machine {
         }
         let snapshot = match &boot.warm {
             Some(home) if can_be_warm(qemu) => {
-                let words = words(qemu, boot, [0, 0, 0], None);
+                let words = words(qemu, boot, [0; 4], None);
                 let clock = clock_word(boot);
                 let variable = boot.variable.iter().chain(&clock);
                 let variable: Vec<&str> = variable.map(String::as_str).collect();
@@ -191,9 +193,14 @@ impl Machine {
         let pair = || UnixStream::pair().map_err(|error| BootError::Host("make sockets", error));
         let ((monitor, its_monitor), (agent, its_agent), (console, its_console)) =
             (pair()?, pair()?, pair()?);
-        let mut inherit: Vec<OwnedFd> =
-            vec![its_monitor.into(), its_agent.into(), its_console.into()];
-        let numbers = [0, 1, 2].map(|index: usize| inherit[index].as_raw_fd());
+        let roms = no_roms().map_err(|error| BootError::Host("tell the firmware", error))?;
+        let mut inherit: Vec<OwnedFd> = vec![
+            its_monitor.into(),
+            its_agent.into(),
+            its_console.into(),
+            roms,
+        ];
+        let numbers = [0, 1, 2, 3].map(|index: usize| inherit[index].as_raw_fd());
         let memory = memory
             .map(|memory| memory.words(&mut inherit))
             .transpose()
@@ -586,6 +593,13 @@ fn declined(said: &str) -> BootError {
     }
 }
 
+/// What tells the firmware to run no device's ROM: a number of 64 bits, which is none that a word could hold.
+fn no_roms() -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create("testjig-roms", MemfdFlags::CLOEXEC)?);
+    file.write_all(&[0; 8])?;
+    Ok(file.into())
+}
+
 /// What tells a guest's kernel how fast its time stamp counter goes, which is this machine's unless instructions are counted: to find that
 /// out takes it 60 ms. It looks again a second later. What differs from one run to the next, it does not make another machine.
 fn clock_word(boot: &Boot) -> Option<String> {
@@ -601,7 +615,7 @@ fn clock_word(boot: &Boot) -> Option<String> {
 fn words(
     qemu: &Qemu,
     boot: &Boot,
-    [monitor, agent, console]: [i32; 3],
+    [monitor, agent, console, roms]: [i32; 4],
     memory: Option<[String; 4]>,
 ) -> Vec<String> {
     let arguments = &boot.arguments;
@@ -667,8 +681,15 @@ fn words(
         if qemu.caps.devices.contains("pvpanic") {
             add("pvpanic");
         }
-        // The firmware runs the display's ROM and no other: network cards' would look for a server to boot from, which takes 0.3 s.
-        words.extend(["-fw_cfg", "name=etc/pci-optionrom-exec,string=\u{1}"].map(str::to_owned));
+        // Network cards' ROMs would look for a server to boot from, which takes 0.3 s. The display's is for what asks the firmware to print:
+        // a kernel of the test's own may, one that is entered by PVH does not.
+        let which = if arguments.own_kernel {
+            "string=\u{1}".to_owned()
+        } else {
+            format!("file=/proc/self/fd/{roms}")
+        };
+        words.push("-fw_cfg".to_owned());
+        words.push(format!("name=etc/pci-optionrom-exec,{which}"));
     }
     words
 }
