@@ -346,7 +346,7 @@ pub unsafe extern "C" fn io_uring_queue_init_params(
 
 /// QEMU's thread of RCU gives memory back whenever it has nothing to do, which looks at every block there is. In a child, which lives
 /// briefly, that is much of what it costs: it has a copy of each page so looked at, and its main thread waits meanwhile. And a template
-/// would sort its blocks anew for the next. It gives memory back once, by [`trim`].
+/// would sort its blocks anew for the next. It gives memory back once, by `trim`.
 ///
 /// # Safety
 /// As of `malloc_trim`.
