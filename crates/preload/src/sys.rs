@@ -296,7 +296,6 @@ unsafe extern "C" {
     pub(crate) fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
     pub(crate) fn pthread_condattr_init(attributes: *mut Attributes) -> c_int;
     pub(crate) fn pthread_condattr_setclock(attributes: *mut Attributes, clock: c_int) -> c_int;
-    pub(crate) fn pthread_cond_init(cond: *mut c_void, attributes: *const Attributes) -> c_int;
     pub(crate) fn pthread_mutex_trylock(mutex: *mut c_void) -> c_int;
     pub(crate) fn pthread_mutex_unlock(mutex: *mut c_void) -> c_int;
     pub(crate) static mut environ: *mut *mut c_char;

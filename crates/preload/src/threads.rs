@@ -12,6 +12,7 @@ type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(*mut usize, *const Attributes, Start, *mut c_void) -> c_int;
 type CondWait = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 type CondTimedWait = unsafe extern "C" fn(*mut c_void, *mut c_void, *const Timespec) -> c_int;
+type CondInit = unsafe extern "C" fn(*mut c_void, *const Attributes) -> c_int;
 type Trim = unsafe extern "C" fn(usize) -> c_int;
 type QueueInit = unsafe extern "C" fn(c_uint, *mut c_void, c_uint) -> c_int;
 type QueueInitParams = unsafe extern "C" fn(c_uint, *mut c_void, *mut c_void) -> c_int;
@@ -436,12 +437,18 @@ pub(crate) fn restart() -> Result<(), Text> {
 
 /// A condition variable that nobody waits on, where one waited who is not there any more. QEMU's go by the monotonic clock.
 fn renew(cond: *mut c_void) {
+    static REAL: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+    // The one of 1999 leaves those who waited in it.
+    let real = next(&REAL, c"pthread_cond_init", Some(sys::COND_VERSION));
     let mut attributes = Attributes::new();
-    // SAFETY: the thread that waited is not in this process, and no other has run yet; the attributes are initialised first.
+    // SAFETY: null or the C library's function of this type; null is `None`. The thread that waited is not in this process, and no other
+    // has run yet; the attributes are initialised first.
     unsafe {
         sys::pthread_condattr_init(&raw mut attributes);
         sys::pthread_condattr_setclock(&raw mut attributes, sys::CLOCK_MONOTONIC);
-        sys::pthread_cond_init(cond, &raw const attributes);
+        if let Some(init) = transmute::<*mut c_void, Option<CondInit>>(real) {
+            init(cond, &raw const attributes);
+        }
     }
 }
 

@@ -189,6 +189,24 @@ fn a_reset_by_a_device_comes_to_its_end_and_is_an_event() {
     }
 }
 
+/// A CPU that waits in the template, as one that was stopped or is halted does, waits anew in the fork.
+#[test]
+fn cpus_that_waited_before_a_fork_can_be_stopped_after_it() {
+    let reset = Command::Out {
+        width: PortWidth::B,
+        port: 0xcf9,
+        value: 6,
+    };
+    for _ in 0..20 {
+        let template = template(&Launch::new(&machine::PC).cpus(4));
+        template
+            .prepare(std::slice::from_ref(&reset))
+            .expect("it answers");
+        let vm = fork(&template);
+        vm.reset();
+    }
+}
+
 #[test]
 fn stopping_waits_for_the_cpus() {
     let vm = fork(&template(&Launch::new(&machine::PC).cpus(2)));
