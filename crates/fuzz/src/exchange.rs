@@ -123,7 +123,7 @@ impl Exchange {
     /// Does what there is to do, without waiting. An error is one of the disk; or that the one that was to be joined fuzzes something else.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.meet();
-        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+        if self.may_look() {
             self.looked = Some(Instant::now());
             self.look()?;
         }

@@ -16,8 +16,6 @@
 //!
 //! All are 32 bits wide.
 
-use std::fmt;
-
 use testjig_qtest::Entry;
 use testjig_vm::{Pin, Vm};
 
@@ -45,7 +43,7 @@ pub mod reg {
 }
 
 /// The clock.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GoldfishRtc {
     io: Mmio,
     irq: fn(&Vm) -> Pin,
@@ -137,12 +135,6 @@ impl GoldfishRtc {
     #[track_caller]
     pub fn clear_interrupt(&self) {
         self.write(reg::CLEAR_INTERRUPT, 1);
-    }
-}
-
-impl fmt::Debug for GoldfishRtc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GoldfishRtc").finish_non_exhaustive()
     }
 }
 
